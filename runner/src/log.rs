@@ -1,9 +1,13 @@
 //! Where a step's bytes go while it runs.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use cofferdam_protocol::Origin;
+use cofferdam_protocol::{AttemptId, Origin, StepIndex};
+
+use crate::clock::Clock;
+use crate::outbox::{Outbox, Piece};
 
 /// Takes the bytes of one step as they come. `executor` writes, the outbox of the job reads; in tests a
 /// vector.
@@ -14,4 +18,48 @@ use cofferdam_protocol::Origin;
 pub trait LogSink: Send + Sync + Debug {
     /// Takes `bytes`, of any length and content.
     async fn write(&self, origin: Origin, bytes: &[u8]);
+}
+
+/// The log of one step of an attempt: stamps the bytes and puts them into the outbox.
+#[derive(Debug)]
+pub struct StepLog {
+    /// Where they go.
+    pub outbox: Arc<Outbox>,
+    /// Stamps them.
+    pub clock: Arc<dyn Clock>,
+    /// Whose they are.
+    pub attempt: AttemptId,
+    /// Which step's they are.
+    pub step: StepIndex,
+}
+
+#[async_trait]
+impl LogSink for StepLog {
+    async fn write(&self, origin: Origin, bytes: &[u8]) {
+        let piece = Piece { step: self.step, origin, at: self.clock.now(), bytes };
+        // An attempt that the hub dropped is being cancelled; its last words have no reader.
+        let _dropped = self.outbox.log(self.attempt, piece).await;
+    }
+}
+
+/// Writes one line of Cofferdam's own.
+pub async fn say(log: &dyn LogSink, line: &str) {
+    log.write(Origin::System, format!("{line}\n").as_bytes()).await;
+}
+
+/// Text from outside, harmless for a terminal and for one line: control characters are escaped.
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|char| {
+            let is_harmless = !char.is_control() && !is_direction_override(char);
+            let escaped = if is_harmless { None } else { Some(char.escape_unicode()) };
+            let plain = if is_harmless { Some(char) } else { None };
+            plain.into_iter().chain(escaped.into_iter().flatten())
+        })
+        .collect()
+}
+
+/// Characters that reorder what a person reads (Unicode UAX #9): "trojan source".
+fn is_direction_override(char: char) -> bool {
+    matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
