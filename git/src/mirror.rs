@@ -1,0 +1,216 @@
+//! From a claim (this ref of that remote reaches this commit) to a commit that may be used.
+
+use std::ffi::OsString;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::commit::Commit;
+use crate::error::GitError;
+use crate::limits::{DEPTH_FIRST, DEPTH_LAST, MIRROR_TIPS_MAX};
+use crate::names::{CommitId, Protocol, RefName, RemoteUrl};
+use crate::process::{Call, Ended, upload_pack};
+use crate::store::Store;
+
+/// Bytes of the answers `commit`, `tree`, `blob` and `tag`.
+const KIND_BYTES_MAX: usize = 16;
+
+/// A bare repository of ours, for one repository and one trust level. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Mirror {
+    store: Arc<Store>,
+}
+
+/// One conversation with a remote.
+struct Asked<'a> {
+    url: &'a RemoteUrl,
+    reference: &'a RefName,
+    generations: u32,
+    /// The ref of the mirror that the answer is put under.
+    tip: String,
+    git_dir: PathBuf,
+}
+
+impl Mirror {
+    pub(crate) fn new(store: Arc<Store>) -> Self {
+        Self { store }
+    }
+
+    /// Fetches a ref and proves that it reaches a commit.
+    ///
+    /// The fetch is shallow: the newest 50 generations, then, if the commit is not among them, the
+    /// newest 1,000. A shallow history only leaves parents out and never adds one, so a commit that
+    /// is found in it is truly reached; one that is older counts as not reached, which bounds what
+    /// a claim about the past can make us transfer.
+    ///
+    /// Several calls at once wait for each other. On cancel, and when the future is dropped, git is
+    /// killed and the mirror stays usable.
+    pub async fn fetch(
+        &self,
+        url: &RemoteUrl,
+        reference: &RefName,
+        commit: &CommitId,
+        cancel: &CancellationToken,
+    ) -> Result<Commit, GitError> {
+        let what = "fetch";
+        let _alone = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(GitError::Cancelled { what }),
+            alone = self.store.fetching.lock() => alone,
+        };
+        self.store.prepare(commit, cancel).await?;
+        let git_dir = self.store.git_dir(commit);
+        let mut asked = Asked {
+            url,
+            reference,
+            generations: DEPTH_FIRST,
+            tip: remembered_tip(url, reference),
+            git_dir,
+        };
+        for generations in [DEPTH_FIRST, DEPTH_LAST] {
+            asked.generations = generations;
+            self.fetch_tip(&asked, cancel).await?;
+            if self.reaches(&asked, commit, cancel).await? {
+                let store = Arc::clone(&self.store);
+                return Ok(Commit::new(store, commit.clone(), reference.clone()));
+            }
+            if !asked.git_dir.join("shallow").exists() {
+                break;
+            }
+        }
+        Err(GitError::NotReached {
+            url: url.to_string(),
+            reference: reference.clone(),
+            commit: commit.clone(),
+            generations: DEPTH_LAST,
+        })
+    }
+
+    async fn fetch_tip(
+        &self,
+        asked: &Asked<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<(), GitError> {
+        let call = Call {
+            what: "fetch",
+            args: Vec::new(),
+            directory: &asked.git_dir,
+            git_dir: Some(asked.git_dir.clone()),
+            work_tree: None,
+            protocol: Some(asked.url.protocol()),
+            time_max: self.store.limits.fetch_time_max,
+            file_bytes_max: self.store.limits.mirror_bytes_max,
+        };
+        let call = call.args(["fetch", "--quiet", "--no-progress", "--force", "--no-tags"]);
+        let call = call.args([
+            "--no-write-fetch-head",
+            "--no-auto-maintenance",
+            "--refmap=",
+        ]);
+        let call = call.args(["--no-recurse-submodules"]);
+        let call = call.args([format!("--depth={}", asked.generations)]);
+        let call = if asked.url.protocol() == Protocol::File {
+            let mut option = OsString::from("--upload-pack=");
+            option.push(upload_pack(self.store.program.path()));
+            call.args([option])
+        } else {
+            call
+        };
+        let refspec = format!("+{}:{}", asked.reference, asked.tip);
+        let call = call.args(["--".to_owned(), asked.url.for_git()?, refspec]);
+        let ended = self
+            .store
+            .program
+            .run(call, cancel, &mut |_| ControlFlow::Continue(()))
+            .await?;
+        if ended.is_success() {
+            Ok(())
+        } else {
+            Err(self.why_not_fetched(asked, ended))
+        }
+    }
+
+    /// Git tells these apart by its messages alone, which `LC_ALL=C` keeps in English.
+    fn why_not_fetched(&self, asked: &Asked<'_>, ended: Ended) -> GitError {
+        let url = asked.url.to_string();
+        if ended.is_file_too_long() {
+            GitError::PackTooLarge {
+                url,
+                reference: asked.reference.clone(),
+                bytes_max: self.store.limits.mirror_bytes_max,
+            }
+        } else if ended.detail.contains("couldn't find remote ref") {
+            let reference = asked.reference.clone();
+            GitError::NoSuchRef { url, reference }
+        } else if ended.detail.contains("fsck error") {
+            let finding = ended.detail;
+            GitError::BadObject { url, finding }
+        } else {
+            ended.into_error("fetch")
+        }
+    }
+
+    /// Whether the tip that was just fetched is the commit or one of its descendants.
+    async fn reaches(
+        &self,
+        asked: &Asked<'_>,
+        commit: &CommitId,
+        cancel: &CancellationToken,
+    ) -> Result<bool, GitError> {
+        let program = &self.store.program;
+        let what = "look at the commit";
+        let call = Call::reading(what, &asked.git_dir).args(["cat-file", "-t", commit.as_str()]);
+        let mut kind = Vec::new();
+        let ended = program
+            .run(call, cancel, &mut |bytes| {
+                kind.extend_from_slice(bytes);
+                if kind.len() > KIND_BYTES_MAX {
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            })
+            .await?;
+        match (ended.code, kind.trim_ascii()) {
+            (Some(0), b"commit") => {}
+            (Some(0), other) => {
+                return Err(GitError::NotACommit {
+                    id: commit.clone(),
+                    kind: String::from_utf8_lossy(other).into_owned(),
+                });
+            }
+            (Some(_), _) if ended.detail.contains("could not get object info") => return Ok(false),
+            _ => return Err(ended.into_error(what)),
+        }
+        let what = "follow the history";
+        let call = Call::reading(what, &asked.git_dir).args([
+            "merge-base",
+            "--is-ancestor",
+            commit.as_str(),
+            &asked.tip,
+        ]);
+        let ended = program
+            .run(call, cancel, &mut |_| ControlFlow::Continue(()))
+            .await?;
+        match ended.code {
+            Some(0) => Ok(true),
+            Some(1) => Ok(false),
+            // A tag may point at a tree or a file. Nothing is reached from there.
+            _ if ended.detail.contains("Not a valid commit name") => Ok(false),
+            _ => Err(ended.into_error(what)),
+        }
+    }
+}
+
+/// The ref of the mirror that remembers a tip for the next fetch.
+///
+/// It is a number and not the ref's own name, because a remote may turn `x` into `x/y`, which git
+/// cannot hold at once. Two refs with one number only forget each other.
+fn remembered_tip(url: &RemoteUrl, reference: &RefName) -> String {
+    let mut hasher = DefaultHasher::new();
+    url.as_str().hash(&mut hasher);
+    reference.hash(&mut hasher);
+    format!("refs/cofferdam/{}", hasher.finish() % MIRROR_TIPS_MAX)
+}
