@@ -15,7 +15,10 @@ pub trait Clock: Send + Sync + Debug {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the host")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that asks the host"
+    )]
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }

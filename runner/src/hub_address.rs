@@ -70,15 +70,25 @@ impl FromStr for HubAddress {
         if !is_bare || authority.as_str().contains('@') {
             return Err(BadHubAddress::Malformed);
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']');
         let host = host.to_ascii_lowercase();
         ServerName::try_from(host.as_str()).map_err(|_| BadHubAddress::Malformed)?;
         let is_port_missing = authority.port().is_none();
-        let has_colon = authority.as_str().rsplit(']').next().is_some_and(|rest| rest.contains(':'));
+        let has_colon = authority
+            .as_str()
+            .rsplit(']')
+            .next()
+            .is_some_and(|rest| rest.contains(':'));
         if is_port_missing && has_colon {
             return Err(BadHubAddress::Malformed);
         }
-        Ok(Self { host, port: authority.port_u16().unwrap_or(HTTPS_PORT) })
+        Ok(Self {
+            host,
+            port: authority.port_u16().unwrap_or(HTTPS_PORT),
+        })
     }
 }
 
@@ -103,7 +113,9 @@ mod tests {
             ("https://-bad-.example?x", Err(BadHubAddress::Malformed)),
             ("", Err(BadHubAddress::Malformed)),
         ] {
-            let parsed = text.parse::<HubAddress>().map(|address| address.to_string());
+            let parsed = text
+                .parse::<HubAddress>()
+                .map(|address| address.to_string());
             assert_eq!(parsed, expected.map(str::to_owned), "{text:?}");
         }
     }

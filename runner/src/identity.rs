@@ -136,7 +136,13 @@ impl StateDir {
     /// Opens the directory, making it if it is missing, and locks it against a second process.
     pub fn open(path: &Path) -> Result<Self, IdentityError> {
         use std::os::unix::fs::DirBuilderExt as _;
-        let fail = |doing| move |source| IdentityError::Io { doing, path: path.to_owned(), source };
+        let fail = |doing| {
+            move |source| IdentityError::Io {
+                doing,
+                path: path.to_owned(),
+                source,
+            }
+        };
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -150,10 +156,13 @@ impl StateDir {
             .open(path.join(LOCK_FILE))
             .map_err(fail("open the lock in"))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                Err(IdentityError::InUse { path: path.to_owned() })
-            }
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(IdentityError::InUse {
+                path: path.to_owned(),
+            }),
             Err(errno) => Err(fail("lock")(errno.into())),
         }
     }
@@ -166,7 +175,9 @@ impl StateDir {
     /// Fails where a runner lives already, so that joining never overwrites a key.
     pub fn refuse_if_joined(&self) -> Result<(), IdentityError> {
         if self.path.join(IDENTITY_FILE).exists() {
-            return Err(IdentityError::AlreadyJoined { path: self.path.clone() });
+            return Err(IdentityError::AlreadyJoined {
+                path: self.path.clone(),
+            });
         }
         Ok(())
     }
@@ -193,13 +204,21 @@ impl StateDir {
     pub fn load(&self) -> Result<Identity, IdentityError> {
         let path = self.path.join(IDENTITY_FILE);
         if !path.exists() {
-            return Err(IdentityError::NotJoined { path: self.path.clone() });
+            return Err(IdentityError::NotJoined {
+                path: self.path.clone(),
+            });
         }
-        let damaged = |why: String| IdentityError::Damaged { path: path.clone(), why };
+        let damaged = |why: String| IdentityError::Damaged {
+            path: path.clone(),
+            why,
+        };
         let json = self.read_private(IDENTITY_FILE)?;
         let file: IdentityFile =
             serde_json::from_slice(&json).map_err(|error| damaged(error.to_string()))?;
-        let hub = file.hub.parse().map_err(|error| damaged(format!("hub: {error}")))?;
+        let hub = file
+            .hub
+            .parse()
+            .map_err(|error| damaged(format!("hub: {error}")))?;
         let seed = self.read_private(KEY_FILE)?;
         let seed: [u8; 32] = seed.try_into().map_err(|_| IdentityError::Damaged {
             path: self.path.join(KEY_FILE),
@@ -210,7 +229,9 @@ impl StateDir {
             key: RunnerKey(SigningKey::from_bytes(&seed)),
             hub,
             hub_identity: file.hub_identity,
-            roots: file.ca.map_or(Roots::Platform, |pem| Roots::Pem(pem.into_bytes())),
+            roots: file
+                .ca
+                .map_or(Roots::Platform, |pem| Roots::Pem(pem.into_bytes())),
             labels: file.labels,
         })
     }
@@ -231,16 +252,26 @@ impl StateDir {
             std::fs::rename(&new, &path)?;
             File::open(&self.path)?.sync_all()
         };
-        write().map_err(|source| IdentityError::Io { doing: "write", path: path.clone(), source })
+        write().map_err(|source| IdentityError::Io {
+            doing: "write",
+            path: path.clone(),
+            source,
+        })
     }
 
     fn read_private(&self, name: &str) -> Result<Vec<u8>, IdentityError> {
         let path = self.path.join(name);
         let read = || -> io::Result<Vec<u8>> {
             let mut bytes = Vec::new();
-            File::open(&path)?.take(IDENTITY_BYTES_MAX).read_to_end(&mut bytes)?;
+            File::open(&path)?
+                .take(IDENTITY_BYTES_MAX)
+                .read_to_end(&mut bytes)?;
             Ok(bytes)
         };
-        read().map_err(|source| IdentityError::Io { doing: "read", path: path.clone(), source })
+        read().map_err(|source| IdentityError::Io {
+            doing: "read",
+            path: path.clone(),
+            source,
+        })
     }
 }

@@ -56,7 +56,9 @@ pub enum JoinError {
         why: String,
     },
     /// The hub took too long. The token may be used up.
-    #[error("the hub did not answer within {ANSWER_SECS_MAX} s; if the token was used, make another")]
+    #[error(
+        "the hub did not answer within {ANSWER_SECS_MAX} s; if the token was used, make another"
+    )]
     Silence,
     /// The state directory.
     #[error(transparent)]
@@ -116,11 +118,15 @@ async fn ask(
     request: &JoinRequest,
 ) -> Result<JoinAnswer, JoinError> {
     let broken = |error: hyper::Error| JoinError::Http(Box::new(error));
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
     let body = serde_json::to_vec(request).expect("a join request has only string keys");
     let http_request = http::Request::post(JOIN_PATH)
-        .header(http::header::HOST, hub.to_string().trim_start_matches("https://"))
+        .header(
+            http::header::HOST,
+            hub.to_string().trim_start_matches("https://"),
+        )
         .header(http::header::CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)))
         .map_err(|error| JoinError::Http(Box::new(error)))?;
@@ -131,7 +137,7 @@ async fn ask(
             .collect()
             .await
             .map_err(JoinError::Http)?;
-        Ok((status, body.to_bytes()))
+        Ok::<_, JoinError>((status, body.to_bytes()))
     };
     // The connection's own future moves the bytes; it ends when the exchange drops the sender.
     let (answer, _closed) = tokio::join!(exchange, connection);
@@ -141,16 +147,23 @@ async fn ask(
 
 fn read_answer(status: http::StatusCode, body: &[u8]) -> Result<JoinAnswer, JoinError> {
     if !status.is_success() {
-        let why = serde_json::from_slice::<cofferdam_protocol::hello::Refuse>(body)
-            .map_or_else(|_| format!("HTTP status {status}"), |refuse| printable(&refuse.message));
+        let why = serde_json::from_slice::<cofferdam_protocol::hello::Refuse>(body).map_or_else(
+            |_| format!("HTTP status {status}"),
+            |refuse| printable(&refuse.message),
+        );
         return Err(JoinError::Refused { why });
     }
     let answer: JoinAnswer =
         serde_json::from_slice(body).map_err(|error| JoinError::Http(Box::new(error)))?;
     let are_labels_good = answer.labels.len() <= LABELS_MAX
-        && answer.labels.iter().all(|label| label.len() <= NAME_BYTES_MAX);
+        && answer
+            .labels
+            .iter()
+            .all(|label| label.len() <= NAME_BYTES_MAX);
     if !are_labels_good {
-        return Err(JoinError::Refused { why: "it gave labels out of bounds".to_owned() });
+        return Err(JoinError::Refused {
+            why: "it gave labels out of bounds".to_owned(),
+        });
     }
     Ok(answer)
 }

@@ -2,15 +2,36 @@
 //! container, and reports. The same executors serve `cofferdam step run` on a laptop.
 //!
 //! Modules stand in the order a job meets them, after the foundations; a module imports only
-//! foundations and later modules. Only `wiring.rs` and `main.rs` name a concrete adapter.
+//! foundations and later modules. Only `wiring.rs`, `main.rs` and the commands under `command/` name a
+//! concrete adapter.
 //!
-//! This crate never trusts the hub blindly (`session::from_wire` checks every field again) and never
-//! runs git where a step could write.
+//! This crate never trusts the hub blindly (`session::from_wire` checks every field again), never runs
+//! git where a step could write, and never executes a module in its own process.
 
 // Foundations.
+pub mod clock;
+pub mod config;
+pub mod hub_address;
 pub mod receipt;
+pub mod tls;
 pub mod workspace;
 
+pub mod identity;
+
+// The commands, and what they are wired from.
+pub mod command;
+pub mod wiring;
+
 // The walk.
+pub mod join;
+pub mod session;
+pub mod slots;
+
+pub mod job;
+
+pub mod checkout;
 pub mod executor;
 pub mod log;
+pub mod outbox;
+pub mod receipt_json;
+pub mod report;

@@ -36,7 +36,12 @@ pub struct StepLog {
 #[async_trait]
 impl LogSink for StepLog {
     async fn write(&self, origin: Origin, bytes: &[u8]) {
-        let piece = Piece { step: self.step, origin, at: self.clock.now(), bytes };
+        let piece = Piece {
+            step: self.step,
+            origin,
+            at: self.clock.now(),
+            bytes,
+        };
         // An attempt that the hub dropped is being cancelled; its last words have no reader.
         let _dropped = self.outbox.log(self.attempt, piece).await;
     }
@@ -44,7 +49,8 @@ impl LogSink for StepLog {
 
 /// Writes one line of Cofferdam's own.
 pub async fn say(log: &dyn LogSink, line: &str) {
-    log.write(Origin::System, format!("{line}\n").as_bytes()).await;
+    log.write(Origin::System, format!("{line}\n").as_bytes())
+        .await;
 }
 
 /// Text from outside, harmless for a terminal and for one line: control characters are escaped.
@@ -52,7 +58,11 @@ pub fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|char| {
             let is_harmless = !char.is_control() && !is_direction_override(char);
-            let escaped = if is_harmless { None } else { Some(char.escape_unicode()) };
+            let escaped = if is_harmless {
+                None
+            } else {
+                Some(char.escape_unicode())
+            };
             let plain = if is_harmless { Some(char) } else { None };
             plain.into_iter().chain(escaped.into_iter().flatten())
         })

@@ -47,8 +47,14 @@ struct Series {
 
 #[derive(Debug)]
 enum Entry {
-    Event { at: Timestamp, event: Box<JobEvent> },
-    Log { records: Vec<LogRecord>, bytes: usize },
+    Event {
+        at: Timestamp,
+        event: Box<JobEvent>,
+    },
+    Log {
+        records: Vec<LogRecord>,
+        bytes: usize,
+    },
 }
 
 /// A frame ready for the wire.
@@ -96,7 +102,10 @@ impl Outbox {
             let mut attempts = self.lock();
             let series = attempts.get_mut(&attempt).ok_or(Dropped)?;
             series.is_finished |= matches!(event, JobEvent::Finished { .. });
-            series.push(Entry::Event { at, event: Box::new(event) });
+            series.push(Entry::Event {
+                at,
+                event: Box::new(event),
+            });
         }
         self.announce();
         Ok(())
@@ -135,11 +144,14 @@ impl Outbox {
     pub fn take(&self, sent: &mut SentMarks) -> Option<Outgoing> {
         let mut attempts = self.lock();
         let after_last = attempts.range((
-            sent.last.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded),
+            sent.last
+                .map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded),
             std::ops::Bound::Unbounded,
         ));
-        let order: Vec<AttemptId> =
-            after_last.map(|(id, _)| *id).chain(attempts.keys().copied()).collect();
+        let order: Vec<AttemptId> = after_last
+            .map(|(id, _)| *id)
+            .chain(attempts.keys().copied())
+            .collect();
         for attempt in order {
             let mark = sent.through.get(&attempt).copied();
             let series = attempts.get_mut(&attempt)?;
@@ -156,7 +168,9 @@ impl Outbox {
     pub fn acknowledge(&self, attempt: AttemptId, through: Seq) {
         {
             let mut attempts = self.lock();
-            let Some(series) = attempts.get_mut(&attempt) else { return };
+            let Some(series) = attempts.get_mut(&attempt) else {
+                return;
+            };
             series.forget(through);
             if series.is_finished && series.entries.is_empty() {
                 attempts.remove(&attempt);
@@ -176,7 +190,10 @@ impl Outbox {
         let attempts = self.lock();
         attempts
             .iter()
-            .map(|(attempt, series)| HeldAttempt { attempt: *attempt, fence: series.fence })
+            .map(|(attempt, series)| HeldAttempt {
+                attempt: *attempt,
+                fence: series.fence,
+            })
             .collect()
     }
 
@@ -198,11 +215,14 @@ impl Outbox {
     }
 
     fn announce(&self) {
-        self.version.send_modify(|version| *version = version.wrapping_add(1));
+        self.version
+            .send_modify(|version| *version = version.wrapping_add(1));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<AttemptId, Series>> {
-        self.attempts.lock().expect("no code panics while it holds the outbox")
+        self.attempts
+            .lock()
+            .expect("no code panics while it holds the outbox")
     }
 }
 
@@ -244,13 +264,21 @@ impl Series {
             return;
         }
         self.seal();
-        self.entries.push_back((self.next, Entry::Log { records: vec![record], bytes: added }));
+        self.entries.push_back((
+            self.next,
+            Entry::Log {
+                records: vec![record],
+                bytes: added,
+            },
+        ));
     }
 
     /// Whether the last entry is a log frame that nobody has taken yet: it carries the number that
     /// `next` still stands at.
     fn has_open_frame(&self) -> bool {
-        self.entries.back().is_some_and(|(seq, _)| *seq == self.next)
+        self.entries
+            .back()
+            .is_some_and(|(seq, _)| *seq == self.next)
     }
 
     /// The open frame, if there is one, gets its number for good.
@@ -276,9 +304,12 @@ impl Series {
                 at: *at,
                 event: event.as_ref().clone(),
             }),
-            Entry::Log { records, bytes: _ } => {
-                Outgoing::Log(LogFrame { attempt, fence, seq: *seq, records: records.clone() })
-            }
+            Entry::Log { records, bytes: _ } => Outgoing::Log(LogFrame {
+                attempt,
+                fence,
+                seq: *seq,
+                records: records.clone(),
+            }),
         };
         Some((*seq, outgoing))
     }

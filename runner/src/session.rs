@@ -57,7 +57,9 @@ pub enum SessionError {
     #[error("the hub refused this runner: {0}")]
     Refused(String),
     /// What answered is not the hub that this runner joined.
-    #[error("the hub's identity is not the one that this runner joined; if the hub was made anew, join again")]
+    #[error(
+        "the hub's identity is not the one that this runner joined; if the hub was made anew, join again"
+    )]
     AnotherHub,
 }
 

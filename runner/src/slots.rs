@@ -50,7 +50,11 @@ impl Slots {
     /// Room for `capacity` jobs.
     pub fn new(capacity: u16) -> Self {
         let state = Mutex::new(State::default());
-        Self(Arc::new(Inner { capacity, state, freed: Notify::new() }))
+        Self(Arc::new(Inner {
+            capacity,
+            state,
+            freed: Notify::new(),
+        }))
     }
 
     /// How many jobs fit.
@@ -72,7 +76,11 @@ impl Slots {
         }
         let cancel = CancellationToken::new();
         state.running.insert(attempt, cancel.clone());
-        Ok(Slot { slots: self.clone(), attempt, cancel })
+        Ok(Slot {
+            slots: self.clone(),
+            attempt,
+            cancel,
+        })
     }
 
     /// Tells a job to stop, if it runs here.
@@ -84,7 +92,10 @@ impl Slots {
 
     /// Tells every job to stop.
     pub fn cancel_all(&self) {
-        self.lock().running.values().for_each(CancellationToken::cancel);
+        self.lock()
+            .running
+            .values()
+            .for_each(CancellationToken::cancel);
     }
 
     /// Takes no new jobs from now on.
@@ -105,7 +116,10 @@ impl Slots {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.state.lock().expect("no code panics while it holds the slots")
+        self.0
+            .state
+            .lock()
+            .expect("no code panics while it holds the slots")
     }
 }
 

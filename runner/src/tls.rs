@@ -12,7 +12,9 @@ use cofferdam_protocol::proof::{EXPORTER_BYTES, EXPORTER_LABEL};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls_platform_verifier::BuilderVerifierExt as _;
@@ -34,7 +36,9 @@ pub struct Fingerprint([u8; 32]);
 
 /// A text that is no fingerprint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a fingerprint is 'sha256:' and 64 hexadecimal digits, as `cofferdam-hub fingerprint` prints it")]
+#[error(
+    "a fingerprint is 'sha256:' and 64 hexadecimal digits, as `cofferdam-hub fingerprint` prints it"
+)]
 pub struct BadFingerprint;
 
 impl Fingerprint {
@@ -61,7 +65,9 @@ impl std::str::FromStr for Fingerprint {
     fn from_str(text: &str) -> Result<Self, BadFingerprint> {
         let digits = text.strip_prefix("sha256:").ok_or(BadFingerprint)?;
         let digits = digits.replace(':', "").to_ascii_lowercase();
-        let bytes = data_encoding::HEXLOWER.decode(digits.as_bytes()).map_err(|_| BadFingerprint)?;
+        let bytes = data_encoding::HEXLOWER
+            .decode(digits.as_bytes())
+            .map_err(|_| BadFingerprint)?;
         bytes.try_into().map(Self).map_err(|_| BadFingerprint)
     }
 }
@@ -161,8 +167,13 @@ impl DialError {
 pub async fn dial(hub: &HubAddress, roots: &Roots) -> Result<Connection, DialError> {
     let (config, pinned) = client_config(roots)?;
     let work = async {
-        let network = |source| DialError::Network { hub: hub.clone(), source };
-        let tcp = TcpStream::connect((hub.host(), hub.port())).await.map_err(network)?;
+        let network = |source| DialError::Network {
+            hub: hub.clone(),
+            source,
+        };
+        let tcp = TcpStream::connect((hub.host(), hub.port()))
+            .await
+            .map_err(network)?;
         tcp.set_nodelay(true).map_err(network)?;
         TlsConnector::from(config)
             .connect(hub.server_name(), tcp)
@@ -175,9 +186,16 @@ pub async fn dial(hub: &HubAddress, roots: &Roots) -> Result<Connection, DialErr
     let (_, session) = stream.get_ref();
     let exporter = session
         .export_keying_material([0; EXPORTER_BYTES], EXPORTER_LABEL, None)
-        .map_err(|source| DialError::Tls { hub: hub.clone(), source })?;
+        .map_err(|source| DialError::Tls {
+            hub: hub.clone(),
+            source,
+        })?;
     let pinned_ca = pinned.and_then(|verifier| verifier.found.get().map(pem_of));
-    Ok(Connection { stream, exporter, pinned_ca })
+    Ok(Connection {
+        stream,
+        exporter,
+        pinned_ca,
+    })
 }
 
 fn client_config(
@@ -199,7 +217,9 @@ fn client_config(
                 provider,
             });
             pinned = Some(Arc::clone(&verifier));
-            builder.dangerous().with_custom_certificate_verifier(verifier)
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(verifier)
         }
     };
     let mut config = builder.with_no_client_auth();
@@ -212,10 +232,14 @@ fn root_store(pem: &[u8]) -> Result<RootCertStore, DialError> {
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate =
             certificate.map_err(|error| DialError::BadRoots(format!("not PEM: {error}")))?;
-        store.add(certificate).map_err(|error| DialError::BadRoots(error.to_string()))?;
+        store
+            .add(certificate)
+            .map_err(|error| DialError::BadRoots(error.to_string()))?;
     }
     if store.is_empty() {
-        return Err(DialError::BadRoots("there is no certificate in the file".to_owned()));
+        return Err(DialError::BadRoots(
+            "there is no certificate in the file".to_owned(),
+        ));
     }
     Ok(store)
 }
@@ -226,12 +250,18 @@ fn pem_of(certificate: &CertificateDer<'static>) -> String {
         .step_by(64)
         .map(|start| &body[start..body.len().min(start + 64)])
         .collect();
-    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+    format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        lines.join("\n")
+    )
 }
 
 fn name_the_reason(hub: &HubAddress, roots: &Roots, error: io::Error) -> DialError {
     let hub = hub.clone();
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).cloned();
+    let tls = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        .cloned();
     let Some(tls) = tls else {
         return DialError::Network { hub, source: error };
     };
@@ -239,11 +269,15 @@ fn name_the_reason(hub: &HubAddress, roots: &Roots, error: io::Error) -> DialErr
         return DialError::Tls { hub, source: tls };
     };
     match reason {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            DialError::Expired { hub, detail: "has expired".to_owned() }
-        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => DialError::Expired {
+            hub,
+            detail: "has expired".to_owned(),
+        },
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            DialError::Expired { hub, detail: "is not valid yet (is the clock right?)".to_owned() }
+            DialError::Expired {
+                hub,
+                detail: "is not valid yet (is the clock right?)".to_owned(),
+            }
         }
         CertificateError::NotValidForName => {
             let detail = "its certificate does not name that host".to_owned();
@@ -255,9 +289,10 @@ fn name_the_reason(hub: &HubAddress, roots: &Roots, error: io::Error) -> DialErr
         }
         CertificateError::UnknownIssuer
         | CertificateError::BadSignature
-        | CertificateError::ApplicationVerificationFailure => {
-            DialError::AnotherCertificate { hub, detail: whom_we_trust(roots) }
-        }
+        | CertificateError::ApplicationVerificationFailure => DialError::AnotherCertificate {
+            hub,
+            detail: whom_we_trust(roots),
+        },
         _ => DialError::Tls { hub, source: tls },
     }
 }
@@ -271,7 +306,10 @@ fn whom_we_trust(roots: &Roots) -> String {
                 .take(3)
                 .map(|certificate| Fingerprint::of(&certificate).to_string())
                 .collect();
-            format!("it was not issued by the CA that this runner trusts ({})", known.join(", "))
+            format!(
+                "it was not issued by the CA that this runner trusts ({})",
+                known.join(", ")
+            )
         }
         Roots::Fingerprint(fingerprint) => {
             format!("its chain does not hold the CA {fingerprint}, or was not issued by it")
@@ -309,7 +347,7 @@ impl ServerCertVerifier for FingerprintVerifier {
             .map_err(|_| unknown())?
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
         // A second handshake with the same verifier finds the same CA: it has the same hash.
-        let _ = self.found.set(ca.clone().into_owned());
+        self.found.get_or_init(|| ca.clone().into_owned());
         Ok(ServerCertVerified::assertion())
     }
 
@@ -334,6 +372,8 @@ impl ServerCertVerifier for FingerprintVerifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

@@ -45,11 +45,28 @@ pub enum BadOffer {
 
 /// Checks an offer.
 pub fn plan(spec: JobSpec, remotes: &RemotePolicy) -> Result<Plan, BadOffer> {
-    let JobSpec { attempt, fence, build, checkout, trust, env, steps } = spec;
-    let BuildRef { id: _, number, repository } = build;
-    let CheckoutSpec { url, reference, commit } = checkout;
+    let JobSpec {
+        attempt,
+        fence,
+        build,
+        checkout,
+        trust,
+        env,
+        steps,
+    } = spec;
+    let BuildRef {
+        id: _,
+        number,
+        repository,
+    } = build;
+    let CheckoutSpec {
+        url,
+        reference,
+        commit,
+    } = checkout;
     bounded("number of steps", steps.len(), 1, STEPS_MAX)?;
-    let url = RemoteUrl::parse(&url, remotes).map_err(|error| BadOffer::Remote(error.to_string()))?;
+    let url =
+        RemoteUrl::parse(&url, remotes).map_err(|error| BadOffer::Remote(error.to_string()))?;
     let reference: RefName = reference
         .parse()
         .map_err(|error: cofferdam_git::BadRefName| BadOffer::Reference(error.to_string()))?;
@@ -58,7 +75,11 @@ pub fn plan(spec: JobSpec, remotes: &RemotePolicy) -> Result<Plan, BadOffer> {
         fence,
         repository: name("repository", &repository)?,
         build_number: number,
-        checkout: Checkout { url, reference, commit },
+        checkout: Checkout {
+            url,
+            reference,
+            commit,
+        },
         trust,
         env: environment(env)?,
         steps: steps.into_iter().map(step).collect::<Result<_, _>>()?,
@@ -66,22 +87,31 @@ pub fn plan(spec: JobSpec, remotes: &RemotePolicy) -> Result<Plan, BadOffer> {
 }
 
 fn step(spec: StepSpec) -> Result<PlannedStep, BadOffer> {
-    let StepSpec { index, name: step_name, line: _, max_time_secs, work } = spec;
+    let StepSpec {
+        index,
+        name: step_name,
+        line: _,
+        max_time_secs,
+        work,
+    } = spec;
     let secs = usize::try_from(max_time_secs).unwrap_or(usize::MAX);
     let secs_max = usize::try_from(STEP_SECS_MAX).unwrap_or(usize::MAX);
     bounded("time", secs, 1, secs_max)?;
     let work = match work {
-        WorkSpec::Script { image, script, after_script } => {
-            PlannedWork::Script(ScriptWork {
-                image: plain("image", image, 1, PATH_BYTES_MAX)?,
-                script: lines(script, 1)?,
-                after_script: lines(after_script, 0)?,
-            })
-        }
+        WorkSpec::Script {
+            image,
+            script,
+            after_script,
+        } => PlannedWork::Script(ScriptWork {
+            image: plain("image", image, 1, PATH_BYTES_MAX)?,
+            script: lines(script, 1)?,
+            after_script: lines(after_script, 0)?,
+        }),
         WorkSpec::Wasm(spec) => PlannedWork::Wasm(wasm(spec)?),
-        WorkSpec::Unsupported { what, line } => {
-            PlannedWork::Unsupported { what: name("unsupported key", &what)?, line }
-        }
+        WorkSpec::Unsupported { what, line } => PlannedWork::Unsupported {
+            what: name("unsupported key", &what)?,
+            line,
+        },
     };
     Ok(PlannedStep {
         index,
@@ -92,13 +122,27 @@ fn step(spec: StepSpec) -> Result<PlannedStep, BadOffer> {
 }
 
 fn wasm(spec: WasmSpec) -> Result<PlannedWasm, BadOffer> {
-    let WasmSpec { module, module_line, args, env, read, write, net, limits } = spec;
+    let WasmSpec {
+        module,
+        module_line,
+        args,
+        env,
+        read,
+        write,
+        net,
+        limits,
+    } = spec;
     bounded("number of arguments", args.len(), 0, SCRIPT_LINES_MAX)?;
     let args = args
         .into_iter()
         .map(|arg| without_nul("argument", arg, SCRIPT_LINE_BYTES_MAX))
         .collect::<Result<_, _>>()?;
-    let LimitsSpec { memory_bytes, time_secs, output_bytes, disk_bytes } = limits;
+    let LimitsSpec {
+        memory_bytes,
+        time_secs,
+        output_bytes,
+        disk_bytes,
+    } = limits;
     Ok(PlannedWasm {
         module_path: plain("module", module, 1, PATH_BYTES_MAX)?,
         module_line,
@@ -121,7 +165,10 @@ fn grants(asked: Vec<GrantSpec>) -> Result<Vec<Asked>, BadOffer> {
     asked
         .into_iter()
         .map(|GrantSpec { what, line }| {
-            Ok(Asked { what: plain("grant", what, 1, PATH_BYTES_MAX)?, line })
+            Ok(Asked {
+                what: plain("grant", what, 1, PATH_BYTES_MAX)?,
+                line,
+            })
         })
         .collect()
 }
@@ -139,7 +186,12 @@ fn environment(env: BTreeMap<String, String>) -> Result<BTreeMap<String, String>
 }
 
 fn lines(script: Vec<String>, least: usize) -> Result<Vec<String>, BadOffer> {
-    bounded("number of script lines", script.len(), least, SCRIPT_LINES_MAX)?;
+    bounded(
+        "number of script lines",
+        script.len(),
+        least,
+        SCRIPT_LINES_MAX,
+    )?;
     script
         .into_iter()
         .map(|line| without_nul("script line", line, SCRIPT_LINE_BYTES_MAX))
@@ -173,7 +225,11 @@ fn without_nul(field: &'static str, text: String, bytes_max: usize) -> Result<St
 }
 
 fn bounded(field: &'static str, count: usize, min: usize, max: usize) -> Result<(), BadOffer> {
-    if (min..=max).contains(&count) { Ok(()) } else { Err(BadOffer::Bounds { field }) }
+    if (min..=max).contains(&count) {
+        Ok(())
+    } else {
+        Err(BadOffer::Bounds { field })
+    }
 }
 
 #[cfg(test)]

@@ -47,16 +47,24 @@ pub(super) async fn upgrade(
     hub: &HubAddress,
     stream: TlsStream<TcpStream>,
 ) -> Result<Socket, Broken> {
-    let url = format!("{}{SESSION_PATH}", hub.to_string().replacen("https", "wss", 1));
+    let url = format!(
+        "{}{SESSION_PATH}",
+        hub.to_string().replacen("https", "wss", 1)
+    );
     let mut request = url.into_client_request()?;
-    request
-        .headers_mut()
-        .insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    request.headers_mut().insert(
+        SEC_WEBSOCKET_PROTOCOL,
+        HeaderValue::from_static(SUBPROTOCOL),
+    );
     let upgrading =
         tokio_tungstenite::client_async_with_config(request, stream, Some(websocket_config()));
-    let (socket, answer) =
-        timeout(ANSWER_MAX, upgrading).await.map_err(|_| Broken::Silence(ANSWER_MAX))??;
-    let spoken = answer.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok());
+    let (socket, answer) = timeout(ANSWER_MAX, upgrading)
+        .await
+        .map_err(|_| Broken::Silence(ANSWER_MAX))??;
+    let spoken = answer
+        .headers()
+        .get(SEC_WEBSOCKET_PROTOCOL)
+        .and_then(|value| value.to_str().ok());
     if spoken != Some(SUBPROTOCOL) {
         return Err(Broken::Protocol(format!("it does not speak {SUBPROTOCOL}")));
     }
@@ -96,7 +104,11 @@ pub(super) async fn prove(
         hub_nonce: challenge.nonce,
         exporter: challenge.is_bound.then_some(exporter),
     };
-    if !is_signed_by(&identity.hub_identity, &transcript(Role::Hub, &facts), &challenge.signature) {
+    if !is_signed_by(
+        &identity.hub_identity,
+        &transcript(Role::Hub, &facts),
+        &challenge.signature,
+    ) {
         return Err(Broken::AnotherHub);
     }
     let signature = identity.key.sign(&transcript(Role::Runner, &facts));
@@ -121,7 +133,9 @@ fn out_of_turn(expected: &str) -> Broken {
 
 async fn send(socket: &mut Socket, frame: &RunnerFrame) -> Result<(), Broken> {
     let message = Message::text(codec::encode(frame));
-    timeout(ANSWER_MAX, socket.send(message)).await.map_err(|_| Broken::Silence(ANSWER_MAX))??;
+    timeout(ANSWER_MAX, socket.send(message))
+        .await
+        .map_err(|_| Broken::Silence(ANSWER_MAX))??;
     Ok(())
 }
 
@@ -137,7 +151,9 @@ async fn receive(socket: &mut Socket) -> Result<HubFrame, Broken> {
             }
         }
     };
-    timeout(ANSWER_MAX, next).await.map_err(|_| Broken::Silence(ANSWER_MAX))?
+    timeout(ANSWER_MAX, next)
+        .await
+        .map_err(|_| Broken::Silence(ANSWER_MAX))?
 }
 
 pub(super) fn decode(text: &str) -> Result<HubFrame, Broken> {

@@ -16,8 +16,9 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use super::handshake::{Socket, decode};
 use super::{Broken, Session, from_wire};
+use crate::job::plan::Plan;
 use crate::outbox::{Outgoing, SentMarks};
-use crate::slots::NoSlot;
+use crate::slots::{NoSlot, Slot};
 
 /// Nothing heard for this long means that nobody is there: three pings went unanswered.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
@@ -53,8 +54,9 @@ async fn read(
     answers: mpsc::Sender<Answer>,
 ) -> Result<(), Broken> {
     loop {
-        let message =
-            timeout(SILENCE_MAX, stream.next()).await.map_err(|_| Broken::Silence(SILENCE_MAX))?;
+        let message = timeout(SILENCE_MAX, stream.next())
+            .await
+            .map_err(|_| Broken::Silence(SILENCE_MAX))?;
         let text = match message {
             Some(Ok(Message::Text(text))) => text,
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
@@ -62,69 +64,94 @@ async fn read(
             Some(Ok(_)) => return Err(Broken::Protocol("a binary frame".to_owned())),
             Some(Err(error)) => return Err(error.into()),
         };
-        if let Some(answer) = act(session, decode(&text)?)? {
+        let Act { answer, start } = act(session, decode(&text)?)?;
+        if let Some(answer) = answer {
             answers
                 .try_send(answer)
                 .map_err(|_| Broken::Protocol("more frames than it reads answers".to_owned()))?;
+        }
+        // Only now, so that the job's first event stands behind our `Accept`.
+        if let Some((plan, slot)) = start {
+            session.jobs.start(plan, slot);
+        }
+    }
+}
+
+/// What a frame leads to.
+#[derive(Default)]
+struct Act {
+    answer: Option<Answer>,
+    start: Option<(Plan, Slot)>,
+}
+
+impl From<Answer> for Act {
+    fn from(answer: Answer) -> Self {
+        Self {
+            answer: Some(answer),
+            start: None,
         }
     }
 }
 
 /// Does what a frame says. Never waits.
-fn act(session: &Session, frame: HubFrame) -> Result<Option<Answer>, Broken> {
+fn act(session: &Session, frame: HubFrame) -> Result<Act, Broken> {
     match frame {
-        HubFrame::Offer(spec) => Ok(Some(Answer::Frame(take_or_decline(session, *spec)))),
+        HubFrame::Offer(spec) => Ok(take_or_decline(session, *spec)),
         HubFrame::Ack { attempt, through } => {
             session.outbox.acknowledge(attempt, through);
-            Ok(None)
+            Ok(Act::default())
         }
         HubFrame::Position { attempt, through } => {
             if let Some(seq) = through {
                 session.outbox.acknowledge(attempt, seq);
             }
-            Ok(Some(Answer::Rewind(attempt, through)))
+            Ok(Answer::Rewind(attempt, through).into())
         }
-        HubFrame::Renewed { .. } => Ok(None),
+        HubFrame::Renewed { .. } => Ok(Act::default()),
         HubFrame::Stale { attempt, fence } => {
             tracing::warn!(%attempt, %fence, "the hub gave this attempt up; stopping it");
             session.outbox.drop_attempt(attempt);
             session.slots.cancel(attempt);
-            Ok(None)
+            Ok(Act::default())
         }
         HubFrame::Cancel { attempt, fence: _ } => {
             session.slots.cancel(attempt);
-            Ok(None)
+            Ok(Act::default())
         }
         HubFrame::Refuse(refuse) => Err(Broken::Refused(refuse)),
-        HubFrame::Challenge(_) | HubFrame::Welcome(_) => {
-            Err(Broken::Protocol("a greeting in the middle of a session".to_owned()))
-        }
+        HubFrame::Challenge(_) | HubFrame::Welcome(_) => Err(Broken::Protocol(
+            "a greeting in the middle of a session".to_owned(),
+        )),
     }
 }
 
-fn take_or_decline(session: &Session, spec: JobSpec) -> RunnerFrame {
+fn take_or_decline(session: &Session, spec: JobSpec) -> Act {
     let (attempt, fence) = (spec.attempt, spec.fence);
+    let accept = || Answer::Frame(RunnerFrame::Accept { attempt, fence });
     let slot = match session.slots.take(attempt) {
         Ok(slot) => slot,
         // The hub did not hear our first answer.
-        Err(NoSlot::Held) => return RunnerFrame::Accept { attempt, fence },
-        Err(no_slot) => return decline(attempt, fence, &no_slot.to_string()),
+        Err(NoSlot::Held) => return accept().into(),
+        Err(no_slot) => return decline(attempt, fence, &no_slot.to_string()).into(),
     };
     match from_wire::plan(spec, &session.remotes) {
-        Ok(plan) => {
-            session.outbox.open(attempt, fence);
-            session.jobs.start(plan, slot);
-            RunnerFrame::Accept { attempt, fence }
-        }
-        Err(error) => decline(attempt, fence, &error.to_string()),
+        Ok(plan) => Act {
+            answer: Some(accept()),
+            start: Some((plan, slot)),
+        },
+        Err(error) => decline(attempt, fence, &error.to_string()).into(),
     }
 }
 
-fn decline(attempt: AttemptId, fence: Fence, why: &str) -> RunnerFrame {
+fn decline(attempt: AttemptId, fence: Fence, why: &str) -> Answer {
     tracing::warn!(%attempt, why, "declined a job");
     let mut why = why.to_owned();
     why.truncate(why.floor_char_boundary(TEXT_BYTES_MAX));
-    RunnerFrame::Decline { attempt, fence, why }
+    Answer::Frame(RunnerFrame::Decline {
+        attempt,
+        fence,
+        why,
+    })
 }
 
 async fn write(

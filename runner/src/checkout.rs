@@ -1,0 +1,133 @@
+//! From a plan's commit to work trees: fetch once, then a clean workspace for each step.
+//!
+//! A mirror belongs to one repository and one trust level, so that what a stranger pushed can never
+//! stand in for what a member did. No git process of ours ever runs in a workspace that a step had.
+
+use std::path::{Path, PathBuf};
+
+use cofferdam_git::{CheckoutStats, Commit, Git, GitError, TreePath};
+use cofferdam_protocol::job_spec::Trust;
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use crate::job::plan::{self, Plan};
+use crate::workspace::Workspace;
+
+/// Largest module that is read from a commit, in bytes. Yosys, the largest real one we know, has 69 MB.
+pub const MODULE_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
+/// Fetches and checks out, below the runner's state directory.
+#[derive(Debug)]
+pub struct Checkouts {
+    git: Git,
+    mirrors: PathBuf,
+    workspaces: PathBuf,
+}
+
+/// Why there is no work tree, or no module.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckoutError {
+    /// Git refused or failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The runner's own disk.
+    #[error("could not make {}", path.display())]
+    Disk {
+        /// What.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The module's path cannot be one.
+    #[error("{path:?} is not a path that a commit could hold")]
+    BadPath {
+        /// As the file has it.
+        path: String,
+    },
+    /// The commit has no such file.
+    #[error("{path} is not in the commit")]
+    NoModule {
+        /// As the file has it.
+        path: String,
+    },
+}
+
+impl Checkouts {
+    /// Works below `state`, which belongs to this runner alone. What an earlier life left of
+    /// workspaces is removed.
+    pub fn new(git: Git, state: &Path) -> std::io::Result<Self> {
+        let mirrors = state.join("mirrors");
+        let workspaces = state.join("workspaces");
+        if workspaces.exists() {
+            std::fs::remove_dir_all(&workspaces)?;
+        }
+        std::fs::create_dir_all(&mirrors)?;
+        std::fs::create_dir_all(&workspaces)?;
+        Ok(Self {
+            git,
+            mirrors,
+            workspaces,
+        })
+    }
+
+    /// Fetches the plan's commit, proving that the pushed ref reaches it.
+    pub async fn fetch(
+        &self,
+        plan: &Plan,
+        cancel: &CancellationToken,
+    ) -> Result<Commit, CheckoutError> {
+        let plan::Checkout {
+            url,
+            reference,
+            commit,
+        } = &plan.checkout;
+        let dir = self.mirrors.join(mirror_name(url.as_str(), plan.trust));
+        let mirror = self.git.mirror(&dir).await?;
+        let commit = commit
+            .as_str()
+            .parse()
+            .expect("both kinds of commit id are 40 or 64 lower-case hexadecimal digits");
+        Ok(mirror.fetch(url, reference, &commit, cancel).await?)
+    }
+
+    /// Reads a module from the commit's objects, where no step can have changed it.
+    pub async fn module(&self, commit: &Commit, path: &str) -> Result<Vec<u8>, CheckoutError> {
+        let plain = path.trim_start_matches("./");
+        let tree_path: TreePath = plain.parse().map_err(|_| CheckoutError::BadPath {
+            path: path.to_owned(),
+        })?;
+        commit
+            .read_file(&tree_path, MODULE_BYTES_MAX)
+            .await?
+            .ok_or_else(|| CheckoutError::NoModule {
+                path: path.to_owned(),
+            })
+    }
+
+    /// Makes a clean work tree of the commit for one step.
+    pub async fn workspace(
+        &self,
+        commit: &Commit,
+        name: &str,
+        cancel: &CancellationToken,
+    ) -> Result<(Workspace, CheckoutStats), CheckoutError> {
+        let path = self.workspaces.join(name);
+        let disk = |source| CheckoutError::Disk {
+            path: path.clone(),
+            source,
+        };
+        let workspace = Workspace::create(&path).map_err(disk)?;
+        let stats = commit.check_out(workspace.path(), cancel).await?;
+        Ok((workspace, stats))
+    }
+}
+
+fn mirror_name(url: &str, trust: Trust) -> String {
+    let trust = match trust {
+        Trust::Trusted => "trusted",
+        Trust::Untrusted => "untrusted",
+    };
+    let hash = Sha256::digest(url.as_bytes());
+    format!("{trust}-{}", data_encoding::HEXLOWER.encode(&hash))
+}

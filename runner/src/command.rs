@@ -1,0 +1,74 @@
+//! The `cofferdam` command: what can be asked of it on a terminal.
+
+pub mod join;
+pub mod start;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Environment;
+use crate::report::chain;
+
+/// Runs build steps that nobody has to trust.
+#[derive(Debug, Parser)]
+#[command(name = "cofferdam", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Trade a one-time token of a hub for an identity: makes this host a runner
+    Join(join::JoinArgs),
+    /// Take jobs from the hub that this runner joined, until told to stop
+    Start(start::StartArgs),
+}
+
+/// Options of every verb that works with a runner's state.
+#[derive(Debug, clap::Args)]
+struct StateArgs {
+    /// Where the runner keeps its key, mirrors and workspaces [default: /var/lib/cofferdam for root,
+    /// else ~/.local/state/cofferdam]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+impl StateArgs {
+    fn dir(&self, environment: &Environment) -> anyhow::Result<PathBuf> {
+        Ok(match &self.state {
+            Some(dir) => std::path::absolute(dir)?,
+            None => environment.state_dir()?,
+        })
+    }
+}
+
+/// Does what the arguments say. Errors go to standard error, each line led by `cofferdam: `.
+pub fn run(cli: Cli, environment: &Environment) -> ExitCode {
+    let done = match cli.verb {
+        Verb::Join(args) => join::run(&args, environment),
+        Verb::Start(args) => start::run(&args, environment),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One line on standard error.
+fn complain(line: &str) {
+    use std::io::Write as _;
+    // Without a standard error there is nobody to tell.
+    let _unheard = writeln!(std::io::stderr(), "cofferdam: {line}");
+}
+
+/// One line on standard output: the product of a command.
+fn tell(line: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    writeln!(std::io::stdout(), "{line}")
+}

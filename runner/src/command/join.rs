@@ -1,0 +1,123 @@
+//! `cofferdam join`: from a one-time token to an identity.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use cofferdam_protocol::join::TOKEN_BYTES_MAX;
+use secrecy::SecretString;
+
+use super::{StateArgs, complain, tell};
+use crate::config::Environment;
+use crate::hub_address::HubAddress;
+use crate::identity::StateDir;
+use crate::join::{Join, join};
+use crate::tls::{Fingerprint, Roots};
+
+/// Longest CA file that is read, in bytes.
+const CA_BYTES_MAX: u64 = 256 * 1024;
+
+#[derive(Debug, Args)]
+pub(super) struct JoinArgs {
+    /// Where the hub is: https://HOST[:PORT]
+    hub: HubAddress,
+
+    /// Read the one-time token from this file; `-` is standard input. Without it,
+    /// COFFERDAM_JOIN_TOKEN is used
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
+    /// The token itself. Everybody on this host can see a command line: prefer --token-file
+    #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
+    token: Option<String>,
+
+    /// Trust the CA with this fingerprint and nobody else; `cofferdam-hub fingerprint` prints it
+    #[arg(long, value_name = "sha256:HEX", conflicts_with = "ca_file")]
+    hub_fingerprint: Option<Fingerprint>,
+
+    /// Trust the certificates in this PEM file and nobody else
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+
+    /// What people will call this runner [default: this host's name]
+    #[arg(long)]
+    name: Option<String>,
+
+    #[command(flatten)]
+    state: StateArgs,
+}
+
+pub(super) fn run(args: &JoinArgs, environment: &Environment) -> anyhow::Result<()> {
+    let state = StateDir::open(&args.state.dir(environment)?)?;
+    state.refuse_if_joined()?;
+    let roots = match (&args.hub_fingerprint, &args.ca_file) {
+        (Some(fingerprint), _) => Roots::Fingerprint(*fingerprint),
+        (None, Some(path)) => Roots::Pem(read_bounded(path, CA_BYTES_MAX)?),
+        (None, None) => Roots::Platform,
+    };
+    let wish = Join {
+        hub: args.hub.clone(),
+        roots,
+        token: token(args, environment)?,
+        name: args.name.clone().unwrap_or_else(host_name),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let identity = runtime.block_on(join(wish, &state))?;
+    tell(&format!(
+        "joined {} as runner {}",
+        identity.hub, identity.runner
+    ))?;
+    if !identity.labels.is_empty() {
+        tell(&format!("labels: {}", identity.labels.join(", ")))?;
+    }
+    Ok(())
+}
+
+fn token(args: &JoinArgs, environment: &Environment) -> anyhow::Result<SecretString> {
+    let text = match (&args.token_file, &args.token) {
+        (Some(path), _) => {
+            let bytes = if path == Path::new("-") {
+                let mut bytes = Vec::new();
+                let most = TOKEN_BYTES_MAX as u64 + 2;
+                std::io::stdin().take(most).read_to_end(&mut bytes)?;
+                bytes
+            } else {
+                read_bounded(path, TOKEN_BYTES_MAX as u64 + 2)?
+            };
+            String::from_utf8(bytes).context("the token is not text")?
+        }
+        (None, Some(token)) => {
+            complain("warning: everybody on this host could read the token in the command line");
+            token.clone()
+        }
+        (None, None) => environment.join_token().context(
+            "no token: give --token-file FILE (or `-` for standard input), or set COFFERDAM_JOIN_TOKEN",
+        )?,
+    };
+    Ok(text.trim().to_owned().into())
+}
+
+fn read_bounded(path: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
+    let file =
+        std::fs::File::open(path).with_context(|| format!("could not open {}", path.display()))?;
+    let mut bytes = Vec::new();
+    file.take(bytes_max + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("could not read {}", path.display()))?;
+    anyhow::ensure!(
+        bytes.len() as u64 <= bytes_max,
+        "{} is longer than {bytes_max} bytes",
+        path.display()
+    );
+    Ok(bytes)
+}
+
+fn host_name() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}

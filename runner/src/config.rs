@@ -1,0 +1,307 @@
+//! What the operator decided: `runner.toml`, and the few environment variables that count. The only
+//! module that reads the environment. Raw first, then valid.
+//!
+//! ```toml
+//! slots = 2                              # jobs at once
+//!
+//! [git]
+//! file_roots = ["/srv/git"]              # directories that file:// repositories may lie below
+//!
+//! [container]
+//! engine = "unix:///run/podman/podman.sock"   # or "auto", or "none"
+//! ```
+
+use std::ffi::OsString;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use cofferdam_protocol::limits::SLOTS_MAX;
+use serde::Deserialize;
+
+/// Longest configuration file that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Jobs at once where the file does not say.
+const SLOTS_DEFAULT: u16 = 2;
+
+/// The valid configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Jobs at once.
+    pub slots: u16,
+    /// Where repositories may come from beside `https` and `ssh`.
+    pub git_file_roots: Vec<PathBuf>,
+    /// Which container engine serves `script` steps.
+    pub engine: EngineChoice,
+}
+
+/// Which container engine to use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// Find one, rootless first, or start one.
+    #[default]
+    Auto,
+    /// The one that listens on this socket.
+    Socket(PathBuf),
+    /// None: this runner takes wasm steps only.
+    None,
+}
+
+/// What is wrong with the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("could not read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// It is not what it should be.
+    #[error("{} is not a good configuration", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A value makes no sense.
+    #[error("{}: {why}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Which key, and why.
+        why: String,
+    },
+    /// The environment does not say where files belong.
+    #[error("neither {0} nor HOME is set; give the directory as an argument")]
+    NoHome(&'static str),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    slots: Option<u16>,
+    #[serde(default)]
+    git: RawGit,
+    #[serde(default)]
+    container: RawContainer,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGit {
+    #[serde(default)]
+    file_roots: Vec<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawContainer {
+    engine: Option<String>,
+}
+
+impl Config {
+    /// Reads the file that the operator named; without one, `runner.toml` in the state directory if it
+    /// is there; without that, the defaults.
+    pub fn load(named: Option<&Path>, state: &Path) -> Result<Self, ConfigError> {
+        let usual = state.join("runner.toml");
+        match named {
+            Some(path) => Self::read(path),
+            None if usual.exists() => Self::read(&usual),
+            None => RawConfig::default().validate(&usual),
+        }
+    }
+
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let mut text = String::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text))
+            .map_err(|source| ConfigError::Read {
+                path: path.to_owned(),
+                source,
+            })?;
+        let raw: RawConfig = toml::from_str(&text).map_err(|source| ConfigError::Malformed {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        raw.validate(path)
+    }
+}
+
+impl RawConfig {
+    fn validate(self, path: &Path) -> Result<Config, ConfigError> {
+        let Self {
+            slots,
+            git: RawGit { file_roots },
+            container: RawContainer { engine },
+        } = self;
+        let invalid = |why: String| ConfigError::Invalid {
+            path: path.to_owned(),
+            why,
+        };
+        let slots = slots.unwrap_or(SLOTS_DEFAULT);
+        if !(1..=SLOTS_MAX).contains(&slots) {
+            return Err(invalid(format!(
+                "slots = {slots}: 1 to {SLOTS_MAX} are possible"
+            )));
+        }
+        if let Some(root) = file_roots.iter().find(|root| !root.is_absolute()) {
+            return Err(invalid(format!(
+                "git.file_roots: {} is not absolute",
+                root.display()
+            )));
+        }
+        let engine = match engine.as_deref() {
+            None | Some("auto") => EngineChoice::Auto,
+            Some("none") => EngineChoice::None,
+            Some(text) => match text.strip_prefix("unix://").map(PathBuf::from) {
+                Some(socket) if socket.is_absolute() => EngineChoice::Socket(socket),
+                _ => {
+                    let why = "container.engine is \"auto\", \"none\" or \"unix:///PATH\"";
+                    return Err(invalid(why.to_owned()));
+                }
+            },
+        };
+        Ok(Config {
+            slots,
+            git_file_roots: file_roots,
+            engine,
+        })
+    }
+}
+
+/// What of the environment counts.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    home: Option<OsString>,
+    state_home: Option<OsString>,
+    cache_home: Option<OsString>,
+    runtime_dir: Option<OsString>,
+    path: Option<OsString>,
+    join_token: Option<OsString>,
+    log: Option<OsString>,
+}
+
+impl Environment {
+    /// Reads it, once, at the start of the program.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is where the environment is read"
+    )]
+    pub fn read() -> Self {
+        let get = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        Self {
+            home: get("HOME"),
+            state_home: get("XDG_STATE_HOME"),
+            cache_home: get("XDG_CACHE_HOME"),
+            runtime_dir: get("XDG_RUNTIME_DIR"),
+            path: get("PATH"),
+            join_token: get("COFFERDAM_JOIN_TOKEN"),
+            log: get("COFFERDAM_LOG"),
+        }
+    }
+
+    /// Where a runner keeps its state: `/var/lib/cofferdam` for root, else
+    /// `$XDG_STATE_HOME/cofferdam` or `~/.local/state/cofferdam`.
+    pub fn state_dir(&self) -> Result<PathBuf, ConfigError> {
+        if rustix::process::geteuid().is_root() {
+            return Ok(PathBuf::from("/var/lib/cofferdam"));
+        }
+        self.below_home(self.state_home.as_ref(), ".local/state", "XDG_STATE_HOME")
+    }
+
+    /// Where compiled modules are kept for `step run`: `$XDG_CACHE_HOME/cofferdam` or
+    /// `~/.cache/cofferdam`.
+    pub fn cache_dir(&self) -> Result<PathBuf, ConfigError> {
+        self.below_home(self.cache_home.as_ref(), ".cache", "XDG_CACHE_HOME")
+    }
+
+    /// The user's directory for sockets, if the session has one.
+    pub fn runtime_dir(&self) -> Option<&Path> {
+        self.runtime_dir.as_deref().map(Path::new)
+    }
+
+    /// Where programs are looked for.
+    pub fn search_path(&self) -> OsString {
+        self.path
+            .clone()
+            .unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
+    }
+
+    /// `COFFERDAM_JOIN_TOKEN`.
+    pub fn join_token(&self) -> Option<String> {
+        self.join_token
+            .as_ref()
+            .and_then(|token| token.to_str())
+            .map(str::to_owned)
+    }
+
+    /// `COFFERDAM_LOG`: which of our own log lines are shown, as `tracing`'s filter.
+    pub fn log_filter(&self) -> Option<String> {
+        self.log
+            .as_ref()
+            .and_then(|filter| filter.to_str())
+            .map(str::to_owned)
+    }
+
+    fn below_home(
+        &self,
+        base: Option<&OsString>,
+        usual: &str,
+        name: &'static str,
+    ) -> Result<PathBuf, ConfigError> {
+        let base = match (base, &self.home) {
+            (Some(base), _) => PathBuf::from(base),
+            (None, Some(home)) => Path::new(home).join(usual),
+            (None, None) => return Err(ConfigError::NoHome(name)),
+        };
+        Ok(base.join("cofferdam"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Result<Config, String> {
+        let raw: RawConfig = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+        raw.validate(Path::new("runner.toml"))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_means_the_defaults() {
+        let defaults = Config {
+            slots: 2,
+            git_file_roots: Vec::new(),
+            engine: EngineChoice::Auto,
+        };
+        assert_eq!(check(""), Ok(defaults));
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_with_its_key() {
+        for (text, expected) in [
+            ("slots = 0", "runner.toml: slots = 0: 1 to 256 are possible"),
+            (
+                "git.file_roots = ['srv']",
+                "runner.toml: git.file_roots: srv is not absolute",
+            ),
+            (
+                "container.engine = 'tcp://x'",
+                "runner.toml: container.engine is \"auto\", \"none\" or \"unix:///PATH\"",
+            ),
+        ] {
+            assert_eq!(check(text).unwrap_err(), expected, "{text}");
+        }
+        assert!(
+            check("slotz = 1")
+                .unwrap_err()
+                .contains("unknown field `slotz`")
+        );
+    }
+}
