@@ -154,3 +154,57 @@ pub fn is_signed_by(key: &PublicKey, message: &[u8], signature: &Signature) -> b
     let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
     key.verify_strict(message, &signature).is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(origin: &str) -> SessionFacts<'_> {
+        SessionFacts {
+            runner: RunnerId::from_bytes([1; 16]),
+            origin,
+            runner_nonce: Nonce([2; 32]),
+            hub_nonce: Nonce([3; 32]),
+            exporter: Some([4; EXPORTER_BYTES]),
+        }
+    }
+
+    #[test]
+    fn a_signature_holds_for_one_role_one_origin_and_one_connection_only() {
+        let key = SigningKey::from_bytes(&[9; 32]);
+        let public = PublicKey(key.verifying_key().to_bytes());
+        let here = facts("https://hub.example");
+        let signature = sign(&key, &transcript(Role::Runner, &here));
+        let holds = |bytes: &[u8]| is_signed_by(&public, bytes, &signature);
+        assert!(holds(&transcript(Role::Runner, &here)));
+        assert!(!holds(&transcript(Role::Hub, &here)));
+        assert!(!holds(&transcript(
+            Role::Runner,
+            &facts("https://other.example")
+        )));
+        let other_connection = SessionFacts {
+            exporter: Some([5; EXPORTER_BYTES]),
+            ..here.clone()
+        };
+        assert!(!holds(&transcript(Role::Runner, &other_connection)));
+        let unbound = SessionFacts {
+            exporter: None,
+            ..here.clone()
+        };
+        assert!(!holds(&transcript(Role::Runner, &unbound)));
+        let replayed = SessionFacts {
+            hub_nonce: Nonce([6; 32]),
+            ..here
+        };
+        assert!(!holds(&transcript(Role::Runner, &replayed)));
+    }
+
+    #[test]
+    fn a_key_of_small_order_signs_nothing() {
+        assert!(!is_signed_by(
+            &PublicKey([0; 32]),
+            b"message",
+            &Signature([0; 64])
+        ));
+    }
+}
