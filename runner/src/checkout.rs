@@ -5,16 +5,29 @@
 
 use std::path::{Path, PathBuf};
 
-use cofferdam_git::{CheckoutStats, Commit, Git, GitError, TreePath};
+use cofferdam_git::{CheckoutStats, Commit, Git, GitError, RefName, RemoteUrl, TreePath};
+use cofferdam_protocol::CommitId;
 use cofferdam_protocol::job_spec::Trust;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use crate::job::plan::{self, Plan};
 use crate::workspace::Workspace;
 
 /// Largest module that is read from a commit, in bytes. Yosys, the largest real one we know, has 69 MB.
 pub const MODULE_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
+/// Where the code is.
+#[derive(Debug)]
+pub struct Source {
+    /// Allowed by the ceiling.
+    pub url: RemoteUrl,
+    /// The pushed ref.
+    pub reference: RefName,
+    /// Reached by it.
+    pub commit: CommitId,
+    /// How far the build is trusted.
+    pub trust: Trust,
+}
 
 /// Fetches and checks out, below the runner's state directory.
 #[derive(Debug)]
@@ -71,18 +84,19 @@ impl Checkouts {
         })
     }
 
-    /// Fetches the plan's commit, proving that the pushed ref reaches it.
+    /// Fetches the commit, proving that the pushed ref reaches it.
     pub async fn fetch(
         &self,
-        plan: &Plan,
+        source: &Source,
         cancel: &CancellationToken,
     ) -> Result<Commit, CheckoutError> {
-        let plan::Checkout {
+        let Source {
             url,
             reference,
             commit,
-        } = &plan.checkout;
-        let dir = self.mirrors.join(mirror_name(url.as_str(), plan.trust));
+            trust,
+        } = source;
+        let dir = self.mirrors.join(mirror_name(url.as_str(), *trust));
         let mirror = self.git.mirror(&dir).await?;
         let commit = commit
             .as_str()

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Environment;
-use crate::report::chain;
+use crate::text::chain;
 
 /// Runs build steps that nobody has to trust.
 #[derive(Debug, Parser)]

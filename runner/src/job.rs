@@ -2,6 +2,7 @@
 //! step a clean workspace, the executor, and what it said.
 
 pub mod plan;
+mod report;
 
 use std::sync::Arc;
 
@@ -17,8 +18,7 @@ use crate::clock::Clock;
 use crate::executor::{Executor, StepRun, WasmWork, Work};
 use crate::log::{LogSink, StepLog, say};
 use crate::outbox::Outbox;
-use crate::receipt_json;
-use crate::report;
+use crate::receipt::json::to_json;
 use crate::slots::Slot;
 
 /// Runs jobs. One for the life of the runner; jobs run beside each other.
@@ -114,10 +114,10 @@ impl Jobs {
         if fetched.is_none() {
             say(
                 log,
-                &format!("fetching {} at {}", plan.repository, plan.checkout.commit),
+                &format!("fetching {} at {}", plan.repository, plan.source.commit),
             )
             .await;
-            *fetched = Some(self.checkouts.fetch(plan, cancel).await?);
+            *fetched = Some(self.checkouts.fetch(&plan.source, cancel).await?);
         }
         let commit = fetched
             .as_ref()
@@ -156,7 +156,7 @@ impl Jobs {
         Ok(match executor.run(run, log).await {
             Ok(receipt) => StepEnd {
                 result: report::step_result(&receipt),
-                receipt: receipt_json::to_json(&receipt),
+                receipt: to_json(&receipt),
             },
             Err(error) => report::executor_error(&error).into(),
         })

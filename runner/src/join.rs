@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::hub_address::HubAddress;
 use crate::identity::{Identity, IdentityError, RunnerKey, StateDir};
-use crate::log::printable;
+use crate::text::printable;
 use crate::tls::{DialError, Roots, dial};
 
 /// Longest answer that is read. A good one has a few hundred bytes.

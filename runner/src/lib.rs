@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod hub_address;
 pub mod receipt;
+pub mod text;
 pub mod tls;
 pub mod workspace;
 
@@ -33,5 +34,3 @@ pub mod checkout;
 pub mod executor;
 pub mod log;
 pub mod outbox;
-pub mod receipt_json;
-pub mod report;

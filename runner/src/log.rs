@@ -52,24 +52,3 @@ pub async fn say(log: &dyn LogSink, line: &str) {
     log.write(Origin::System, format!("{line}\n").as_bytes())
         .await;
 }
-
-/// Text from outside, harmless for a terminal and for one line: control characters are escaped.
-pub fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|char| {
-            let is_harmless = !char.is_control() && !is_direction_override(char);
-            let escaped = if is_harmless {
-                None
-            } else {
-                Some(char.escape_unicode())
-            };
-            let plain = if is_harmless { Some(char) } else { None };
-            plain.into_iter().chain(escaped.into_iter().flatten())
-        })
-        .collect()
-}
-
-/// Characters that reorder what a person reads (Unicode UAX #9): "trojan source".
-fn is_direction_override(char: char) -> bool {
-    matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}

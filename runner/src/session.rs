@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::job::Jobs;
-use crate::log::printable;
 use crate::outbox::Outbox;
 use crate::slots::Slots;
+use crate::text::printable;
 use crate::tls::{DialError, dial};
 
 /// First pause before dialling again.

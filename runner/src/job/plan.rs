@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cofferdam_git::{RefName, RemoteUrl};
-use cofferdam_protocol::job_spec::Trust;
-use cofferdam_protocol::{AttemptId, CommitId, Fence, StepIndex};
+use cofferdam_protocol::{AttemptId, Fence, StepIndex};
 
+use crate::checkout::Source;
 use crate::executor::{Asked, AskedLimits, ScriptWork};
 
 /// One attempt of a job, every field within bounds.
@@ -21,24 +20,11 @@ pub struct Plan {
     /// The build's number in it, for people.
     pub build_number: u64,
     /// What to check out.
-    pub checkout: Checkout,
-    /// How far the build is trusted.
-    pub trust: Trust,
+    pub source: Source,
     /// For every step.
     pub env: BTreeMap<String, String>,
     /// In order; at least one.
     pub steps: Vec<PlannedStep>,
-}
-
-/// Where the code is.
-#[derive(Debug)]
-pub struct Checkout {
-    /// Allowed by the ceiling.
-    pub url: RemoteUrl,
-    /// The pushed ref.
-    pub reference: RefName,
-    /// Reached by it.
-    pub commit: CommitId,
 }
 
 /// One step.

@@ -13,9 +13,10 @@ use cofferdam_protocol::limits::{
     SCRIPT_LINE_BYTES_MAX, SCRIPT_LINES_MAX, STEPS_MAX,
 };
 
+use crate::checkout::Source;
 use crate::executor::{Asked, AskedLimits, ScriptWork};
-use crate::job::plan::{Checkout, Plan, PlannedStep, PlannedWasm, PlannedWork};
-use crate::log::printable;
+use crate::job::plan::{Plan, PlannedStep, PlannedWasm, PlannedWork};
+use crate::text::printable;
 
 /// The longest that a step may ask for: Bitbucket's own ceiling on `max-time` is 720 minutes; twice it.
 const STEP_SECS_MAX: u64 = 24 * 60 * 60;
@@ -75,12 +76,12 @@ pub fn plan(spec: JobSpec, remotes: &RemotePolicy) -> Result<Plan, BadOffer> {
         fence,
         repository: name("repository", &repository)?,
         build_number: number,
-        checkout: Checkout {
+        source: Source {
             url,
             reference,
             commit,
+            trust,
         },
-        trust,
         env: environment(env)?,
         steps: steps.into_iter().map(step).collect::<Result<_, _>>()?,
     })

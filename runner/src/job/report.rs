@@ -1,14 +1,13 @@
-//! What became of a step, in the words of the wire: the only file that turns receipts, outcomes and
-//! errors into what the hub stores.
+//! What became of a step, in the words of the wire: the only file that turns outcomes and errors into
+//! what the hub stores.
 
 use cofferdam_git::Blame as GitBlame;
-use cofferdam_protocol::limits::TEXT_BYTES_MAX;
 use cofferdam_protocol::report::{Blame, JobResult, StepResult};
 
 use crate::checkout::CheckoutError;
 use crate::executor::ExecutorError;
-use crate::log::printable;
 use crate::receipt::{EndedBy, Receipt};
+use crate::text::{chain, sentence};
 
 /// The result of a step that ran.
 pub fn step_result(receipt: &Receipt) -> StepResult {
@@ -16,7 +15,7 @@ pub fn step_result(receipt: &Receipt) -> StepResult {
     match &receipt.ended_by {
         EndedBy::Exit(0) => StepResult::Passed,
         EndedBy::Exit(status) => failed(Some(*status), format!("exit status {status}")),
-        EndedBy::Trap(what) => failed(None, short(&format!("the module trapped: {what}"))),
+        EndedBy::Trap(what) => failed(None, sentence(&format!("the module trapped: {what}"))),
         EndedBy::Limit(hit) => failed(
             None,
             format!("limit: {} ({} {} allowed)", hit.name, hit.allowed, hit.unit),
@@ -69,25 +68,4 @@ pub fn job_result(last: &StepResult) -> JobResult {
         StepResult::Error { .. } | StepResult::NotRun => JobResult::Error,
         StepResult::Cancelled => JobResult::Cancelled,
     }
-}
-
-/// An error and its causes, on one line, harmless and within the wire's bound.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    short(&text)
-}
-
-fn short(text: &str) -> String {
-    let mut text = printable(text);
-    if text.len() > TEXT_BYTES_MAX {
-        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX - '…'.len_utf8()));
-        text.push('…');
-    }
-    text
 }
