@@ -1,1 +1,13 @@
+//! A world to test in: a real hub and real runners as processes, real git repositories, real TLS, all
+//! in one temporary directory and on ports that the system chose. Gone when dropped.
+//!
+//! Tests and the demo speak to the product as its users do: through its commands. Nothing here knows
+//! how the product works inside.
 
+pub mod not_run;
+pub mod process;
+pub mod repository;
+pub mod world;
+
+pub use repository::Repository;
+pub use world::{Joined, World};

@@ -1,0 +1,242 @@
+//! `just demo`: a hub, a runner, a repository, a push, and the live log of what became of it. Then a
+//! push that fails. Ends with exit status 0 if both went as they should.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use cofferdam_tests::process::target_dir;
+use cofferdam_tests::{Joined, Repository, World};
+use serde_json::Value;
+
+/// The image that the set-up makes without a network.
+const IMAGE: &str = "localhost/cofferdam/busybox:1";
+
+fn main() -> Result<()> {
+    let is_kept = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
+        [] => false,
+        [flag] if flag == "--keep" => true,
+        _ => bail!("usage: just demo [--keep]"),
+    };
+    let temporary = tempfile::Builder::new()
+        .prefix("cofferdam-demo-")
+        .tempdir()?;
+    let engine = Engine::read()?;
+
+    title("A hub with its own CA, and a runner that trusts nobody else")?;
+    let world = World::start_in(temporary.path())?;
+    let runner = world.runner("demo-runner", &engine.runner_configuration())?;
+    line(&format!(
+        "hub       process {}, {}",
+        world.hub.id(),
+        world.address
+    ))?;
+    line(&format!("          {}", world.fingerprint))?;
+    line(&format!(
+        "runner    process {}, state in {}",
+        runner.process.id(),
+        runner.state.display()
+    ))?;
+    match &engine.missing {
+        None => line("engine    found: script steps run in containers")?,
+        Some(why) => line(&format!(
+            "engine    none, so only the wasm steps run: {why}"
+        ))?,
+    }
+
+    title("A repository whose server tells the hub about each push")?;
+    let repository = world.repository("demo")?;
+    lay_out(&repository, &engine)?;
+    repository.commit("Add a page and a pipeline")?;
+    line(&format!("server    {}", repository.bare.display()))?;
+    line(&format!("work      {}", repository.work.display()))?;
+
+    title("git push")?;
+    let said = repository.push("main")?;
+    line(said.trim_end())?;
+
+    title("The live log")?;
+    follow(&world, &repository, 1)?;
+    let build = world.wait_for_build("demo", 1)?;
+    show(&world, 1, &build)?;
+    ensure!(
+        build["state"] == "passed",
+        "the first push should have passed"
+    );
+
+    title("A push with a secret in it")?;
+    // Assembled here, so that this file holds no secret for a scanner to find.
+    let secret = format!("AKIA{}", "Q3EGRIPZ7WJ5TNLV");
+    repository.write(
+        "src/config.py",
+        format!("aws_access_key_id = \"{secret}\"\n"),
+    )?;
+    repository.commit("Add the configuration")?;
+    line(repository.push("main")?.trim_end())?;
+    follow(&world, &repository, 2)?;
+    let build = world.wait_for_build("demo", 2)?;
+    show(&world, 2, &build)?;
+    ensure!(
+        build["state"] == "failed",
+        "the second push should have failed"
+    );
+
+    title("Done")?;
+    if is_kept {
+        keep(temporary, world, runner)
+    } else {
+        line("everything ran in a temporary directory that is gone now; --keep leaves it running")
+    }
+}
+
+/// What the set-up found out about container engines.
+struct Engine {
+    configuration: Option<String>,
+    missing: Option<String>,
+}
+
+impl Engine {
+    fn read() -> Result<Self> {
+        let path = target_dir().join("engine.json");
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("{}: run `just demo`, which prepares it", path.display()))?;
+        let report: Value = serde_json::from_str(&text)?;
+        Ok(Self {
+            configuration: report["runner_toml"].as_str().map(str::to_owned),
+            missing: report["missing"].as_str().map(str::to_owned),
+        })
+    }
+
+    fn runner_configuration(&self) -> String {
+        match (&self.missing, &self.configuration) {
+            (Some(_), _) => "[container]\nengine = \"none\"\n".to_owned(),
+            (None, Some(text)) => text.clone(),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+fn lay_out(repository: &Repository, engine: &Engine) -> Result<()> {
+    let guests = target_dir().join("guests");
+    for step in ["secret-scan", "checksum-manifest"] {
+        let module = std::fs::read(guests.join(format!("{step}.wasm")))
+            .with_context(|| format!("{step}.wasm: run `just demo`, which builds it"))?;
+        repository.write(&format!("ci/{step}.wasm"), module)?;
+    }
+    repository.write("src/page.html", "<h1>Dry ground</h1>\n")?;
+    repository.write("src/style.css", "h1 { color: teal }\n")?;
+    let script = if engine.missing.is_none() {
+        format!(
+            r#"    - step:
+        name: Build the page
+        image: {IMAGE}
+        script:
+          - echo "in a container as $(id -un), building commit $BITBUCKET_COMMIT"
+          - sleep 2
+          - wc -c src/*
+"#
+        )
+    } else {
+        String::new()
+    };
+    repository.write(
+        "bitbucket-pipelines.yml",
+        format!(
+            r"pipelines:
+  default:
+    - step:
+        name: Scan for leaked secrets
+        wasm:
+          module: ci/secret-scan.wasm
+          args: [src]
+          grants:
+            read: [src]
+{script}    - step:
+        name: Write the manifest
+        wasm:
+          module: ci/checksum-manifest.wasm
+          args: [src, --output, report/SHA256SUMS]
+          grants:
+            read: [src]
+            write: [report]
+"
+        ),
+    )
+}
+
+/// Follows a build's log as a person would, and says how much earlier than its end it was there.
+fn follow(world: &World, repository: &Repository, number: u64) -> Result<()> {
+    let number = number.to_string();
+    let mut follow = world
+        .hub_command(&["build", "logs", "-f", &repository.name, &number])?
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let lines = BufReader::new(follow.stdout.take().context("it was piped")?).lines();
+    let mut first = None;
+    for text in lines {
+        first.get_or_insert_with(now);
+        line(&text?)?;
+    }
+    ensure!(follow.wait()?.success(), "following the log failed");
+    if let Some(first) = first {
+        let early = first.elapsed().as_secs_f64();
+        line(&format!(
+            "(the first line was here {early:.1} s before the last)"
+        ))?;
+    }
+    Ok(())
+}
+
+fn show(world: &World, number: u64, build: &Value) -> Result<()> {
+    title("What the hub remembers")?;
+    line(
+        world
+            .hub_says(&["build", "show", "demo", &number.to_string()])?
+            .trim_end(),
+    )?;
+    for job in build["jobs"].as_array().into_iter().flatten() {
+        for step in job["steps"].as_array().into_iter().flatten() {
+            let receipt = &step["receipt"];
+            let Some(process) = receipt["process"].as_str() else {
+                continue;
+            };
+            let name = step["name"].as_str().unwrap_or_default();
+            let isolation = receipt["isolation"].as_str().unwrap_or_default();
+            line(&format!("receipt   {name}: {process}; {isolation}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn keep(temporary: tempfile::TempDir, world: World, runner: Joined) -> Result<()> {
+    let dir: PathBuf = temporary.keep();
+    line(&format!("left running in {}", dir.display()))?;
+    line(&format!(
+        "stop it with: kill {} {}",
+        runner.process.id(),
+        world.hub.id()
+    ))?;
+    line(&format!(
+        "push to it from: {}",
+        Path::new(&dir).join("work/demo").display()
+    ))?;
+    // The two processes are to outlive this one.
+    let _left = std::mem::ManuallyDrop::new((world, runner));
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the demo shows real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn title(text: &str) -> Result<()> {
+    line(&format!("\n── {text}"))
+}
+
+fn line(text: &str) -> Result<()> {
+    writeln!(std::io::stdout(), "{text}")?;
+    Ok(())
+}

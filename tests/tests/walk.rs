@@ -1,0 +1,258 @@
+//! One push through all twelve stations: git server → hub → runner → steps → hub → the operator's
+//! terminal. Real processes, real git, real TLS.
+
+#![expect(
+    clippy::tests_outside_test_module,
+    reason = "this file is nothing but tests"
+)]
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use cofferdam_tests::process::target_dir;
+use cofferdam_tests::{Repository, World};
+use serde_json::Value;
+
+const NO_ENGINE: &str = "[container]\nengine = \"none\"\n";
+
+/// A guest that the set-up built.
+fn guest(name: &str) -> Result<Vec<u8>> {
+    let path = target_dir().join("guests").join(format!("{name}.wasm"));
+    std::fs::read(&path).with_context(|| format!("{}: `just guests` builds it", path.display()))
+}
+
+/// A repository with one wasm step that runs `module` with `arguments`.
+fn one_step(world: &World, module: &str, arguments: &str, grants: &str) -> Result<Repository> {
+    let repository = world.repository("demo")?;
+    repository.write(&format!("ci/{module}.wasm"), guest(module)?)?;
+    repository.write("data/input.txt", "from the commit\n")?;
+    repository.write(
+        "bitbucket-pipelines.yml",
+        format!(
+            "pipelines:\n  default:\n    - step:\n        name: The step\n        wasm:\n          \
+             module: ci/{module}.wasm\n          args: [{arguments}]\n{grants}"
+        ),
+    )?;
+    Ok(repository)
+}
+
+fn steps(build: &Value) -> Vec<&Value> {
+    let jobs = build["jobs"].as_array().into_iter().flatten();
+    jobs.flat_map(|job| job["steps"].as_array().into_iter().flatten())
+        .collect()
+}
+
+#[test]
+fn a_push_becomes_a_running_step_and_its_log() -> Result<()> {
+    let world = World::start()?;
+    let _runner = world.runner("one", NO_ENGINE)?;
+    let grants = "          grants:\n            read: [data]\n";
+    let repository = one_step(&world, "fs", "read, data/input.txt", grants)?;
+    repository.commit("First")?;
+    let said = repository.push("main")?;
+    ensure!(said.contains("build 1"), "the pusher read: {said}");
+    let build = world.wait_for_build("demo", 1)?;
+    ensure!(
+        build["state"] == "passed",
+        "{build:#}\n{}",
+        world.log("demo", 1)?
+    );
+    let log = world.log("demo", 1)?;
+    ensure!(log.contains("from the commit"), "{log}");
+    Ok(())
+}
+
+#[test]
+fn a_step_that_fails_fails_the_build_with_its_exit_status() -> Result<()> {
+    let world = World::start()?;
+    let _runner = world.runner("one", NO_ENGINE)?;
+    let repository = one_step(&world, "exit-with", "\"3\"", "")?;
+    repository.commit("First")?;
+    repository.push("main")?;
+    let build = world.wait_for_build("demo", 1)?;
+    ensure!(build["state"] == "failed", "{build:#}");
+    ensure!(steps(&build)[0]["exit"] == 3, "{build:#}");
+    let text = world.hub_says(&["build", "show", "demo", "1"])?;
+    ensure!(
+        text.contains("exit 3") || text.contains("exit status 3"),
+        "{text}"
+    );
+    Ok(())
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the point is real time")]
+fn the_first_byte_is_there_long_before_a_slow_step_ends() -> Result<()> {
+    let world = World::start()?;
+    let _runner = world.runner("one", NO_ENGINE)?;
+    let repository = one_step(&world, "slow", "\"3\"", "")?;
+    repository.commit("First")?;
+    repository.push("main")?;
+    let mut follow = world
+        .hub_command(&["build", "logs", "-f", "demo", "1"])?
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut lines = BufReader::new(follow.stdout.take().context("it was piped")?).lines();
+    // The step's own lines, not the system's about it.
+    let mut first = None;
+    let mut last = Instant::now();
+    for line in &mut lines {
+        if line?.starts_with('│') {
+            last = Instant::now();
+            first.get_or_insert(last);
+        }
+    }
+    ensure!(follow.wait()?.success(), "following failed");
+    let first = first.context("the step wrote nothing")?;
+    ensure!(
+        last - first >= Duration::from_secs(1),
+        "only {:?} between first and last",
+        last - first
+    );
+    Ok(())
+}
+
+#[test]
+fn a_step_that_was_granted_nothing_sees_nothing() -> Result<()> {
+    let world = World::start()?;
+    let _runner = world.runner("one", NO_ENGINE)?;
+    let repository = one_step(&world, "fs", "read, data/input.txt", "")?;
+    repository.commit("First")?;
+    repository.push("main")?;
+    let build = world.wait_for_build("demo", 1)?;
+    ensure!(build["state"] == "failed", "{build:#}");
+    ensure!(!world.log("demo", 1)?.contains("from the commit"));
+    Ok(())
+}
+
+#[test]
+fn a_push_that_selects_nothing_says_why_to_the_one_who_pushed() -> Result<()> {
+    let world = World::start()?;
+    let repository = world.repository("demo")?;
+    repository.write(
+        "bitbucket-pipelines.yml",
+        "pipelines:\n  branches:\n    release/*:\n      - step:\n          script: [make]\n",
+    )?;
+    repository.commit("First")?;
+    let said = repository.push("main")?;
+    ensure!(said.contains("main"), "{said}");
+    ensure!(world.hub_says(&["build", "list", "demo"])?.lines().count() <= 1);
+    Ok(())
+}
+
+#[test]
+fn a_malformed_file_is_explained_to_the_one_who_pushed() -> Result<()> {
+    let world = World::start()?;
+    let repository = world.repository("demo")?;
+    repository.write(
+        "bitbucket-pipelines.yml",
+        "pipelines:\n  default:\n    - step:\n    name: x\n",
+    )?;
+    repository.commit("First")?;
+    let said = repository.push("main")?;
+    ensure!(said.contains("bitbucket-pipelines.yml:"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_job_waits_for_a_runner_and_says_so() -> Result<()> {
+    let world = World::start()?;
+    let repository = one_step(&world, "hello", "", "")?;
+    repository.commit("First")?;
+    repository.push("main")?;
+    let build = world.build("demo", 1)?;
+    ensure!(build["state"] == "queued", "{build:#}");
+    let text = world.hub_says(&["build", "show", "demo", "1"])?;
+    ensure!(text.contains("no") && text.contains("runner"), "{text}");
+    let _runner = world.runner("late", NO_ENGINE)?;
+    let build = world.wait_for_build("demo", 1)?;
+    ensure!(build["state"] == "passed", "{build:#}");
+    Ok(())
+}
+
+#[test]
+fn a_hub_that_is_killed_and_started_again_loses_no_build_and_no_byte() -> Result<()> {
+    let mut world = World::start()?;
+    let _runner = world.runner("one", NO_ENGINE)?;
+    let repository = one_step(&world, "slow", "\"4\"", "")?;
+    repository.commit("First")?;
+    repository.push("main")?;
+    cofferdam_tests::process::wait_for("the step to run", || {
+        Ok(world.log("demo", 1)?.contains('│').then_some(()))
+    })?;
+    world.restart_hub()?;
+    let build = world.wait_for_build("demo", 1)?;
+    ensure!(
+        build["state"] == "passed",
+        "{build:#}\n{}",
+        world.log("demo", 1)?
+    );
+    let log = world.log("demo", 1)?;
+    let lines = log.lines().filter(|line| line.starts_with('│')).count();
+    ensure!(
+        lines == 2,
+        "two lines were written, {lines} are kept:\n{log}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_cancelled_build_ends_its_step_at_once() -> Result<()> {
+    let world = World::start()?;
+    let _runner = world.runner("one", NO_ENGINE)?;
+    let repository = one_step(&world, "spin", "", "")?;
+    repository.commit("First")?;
+    repository.push("main")?;
+    cofferdam_tests::process::wait_for("the step to run", || {
+        let build = world.build("demo", 1)?;
+        Ok(steps(&build)
+            .iter()
+            .any(|step| step["state"] == "running")
+            .then_some(()))
+    })?;
+    world.hub_says(&["build", "cancel", "demo", "1"])?;
+    let build = world.wait_for_build("demo", 1)?;
+    ensure!(build["state"] == "cancelled", "{build:#}");
+    Ok(())
+}
+
+#[test]
+fn a_script_step_runs_in_a_container_and_names_it() -> Result<()> {
+    let report: Value = serde_json::from_slice(&std::fs::read(target_dir().join("engine.json"))?)?;
+    if let Some(why) = report["missing"].as_str() {
+        cofferdam_tests::not_run::note("a_script_step_runs_in_a_container_and_names_it", why);
+        return Ok(());
+    }
+    let world = World::start()?;
+    let _runner = world.runner("one", report["runner_toml"].as_str().unwrap_or_default())?;
+    let repository = world.repository("demo")?;
+    repository.write("data/input.txt", "from the commit\n")?;
+    repository.write(
+        "bitbucket-pipelines.yml",
+        "image: localhost/cofferdam/busybox:1\npipelines:\n  default:\n    - step:\n        script:\n          \
+         - cat data/input.txt\n          - test \"$BITBUCKET_BRANCH\" = main\n    - step:\n        \
+         script: [exit 7]\n        after-script: [echo after $BITBUCKET_EXIT_CODE]\n",
+    )?;
+    repository.commit("First")?;
+    repository.push("main")?;
+    let build = world.wait_for_build("demo", 1)?;
+    let log = world.log("demo", 1)?;
+    ensure!(build["state"] == "failed", "{build:#}\n{log}");
+    let steps = steps(&build);
+    ensure!(steps[0]["state"] == "passed", "{build:#}\n{log}");
+    ensure!(steps[1]["exit"] == 7, "{build:#}\n{log}");
+    ensure!(
+        log.contains("from the commit") && log.contains("after 7"),
+        "{log}"
+    );
+    let container = steps[0]["receipt"]["process"]
+        .as_str()
+        .context("a container has an id")?;
+    ensure!(
+        container.contains(|c: char| c.is_ascii_hexdigit()),
+        "{container}"
+    );
+    Ok(())
+}
