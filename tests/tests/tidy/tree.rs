@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// The repository's root.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("tests/ is in the root")
@@ -16,7 +16,7 @@ pub fn root() -> PathBuf {
     clippy::disallowed_methods,
     reason = "a test asks git for the list of files"
 )]
-pub fn tracked() -> Vec<String> {
+pub(crate) fn tracked() -> Vec<String> {
     let output = Command::new("git")
         .args([
             "ls-files",
@@ -38,11 +38,18 @@ pub fn tracked() -> Vec<String> {
 }
 
 /// Every Rust source file.
-pub fn rust_files() -> impl Iterator<Item = String> {
-    tracked().into_iter().filter(|file| file.ends_with(".rs"))
+pub(crate) fn rust_files() -> impl Iterator<Item = String> {
+    tracked().into_iter().filter(|file| has_ending(file, "rs"))
 }
 
 /// A file's text.
-pub fn read(file: &str) -> String {
+pub(crate) fn read(file: &str) -> String {
     std::fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// Whether a file's name ends in a dot and `ending`.
+pub(crate) fn has_ending(file: &str, ending: &str) -> bool {
+    std::path::Path::new(file)
+        .extension()
+        .is_some_and(|found| found == ending)
 }
