@@ -45,6 +45,10 @@ pub struct StepPlan {
 
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a plan has a few hundred steps at most, and boxes get in the way of matching"
+)]
 pub enum StepKind {
     Script(ScriptStep),
     Wasm(WasmStep),
@@ -151,7 +155,12 @@ pub enum NetScheme {
 /// The grant as the file would spell it in full: `https://api.example.com:443`.
 impl fmt::Display for NetGrant {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scheme, host, port, line: _ } = self;
+        let Self {
+            scheme,
+            host,
+            port,
+            line: _,
+        } = self;
         let scheme = match scheme {
             NetScheme::Https => "https",
             NetScheme::Http => "http",
@@ -225,7 +234,10 @@ pub struct RetryRequest {
 /// Once, and never because the step itself failed.
 impl Default for RetryRequest {
     fn default() -> Self {
-        Self { max: 1, on: vec![RetryCause::Lost, RetryCause::Infrastructure] }
+        Self {
+            max: 1,
+            on: vec![RetryCause::Lost, RetryCause::Infrastructure],
+        }
     }
 }
 
