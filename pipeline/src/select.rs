@@ -13,7 +13,7 @@ use crate::push::{Push, Reference};
 
 /// Longest name of a branch or tag that is looked for. It bounds the time of a selection; git's own tools have trouble
 /// with names that do not fit in a file name.
-const REFERENCE_BYTES_MAX: usize = 1024;
+const REFERENCE_BYTES_MAX: usize = 512;
 
 /// What a commit message says if no build is wanted.
 const SKIP_MARKS: [&str; 2] = ["[skip ci]", "[ci skip]"];

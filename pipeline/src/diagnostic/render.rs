@@ -30,19 +30,21 @@ impl Diagnostic {
         };
         let number = span.line.to_string();
         let margin = " ".repeat(number.len());
-        let mut text = format!("{severity}[{code}]: {}\n", shown(message));
         let place = format!("{}:{}:{}", shown(file_name), span.line, span.column);
-        text.push_str(&format!("{margin}--> {place}\n"));
+        let mut lines = vec![
+            format!("{severity}[{code}]: {}", shown(message)),
+            format!("{margin}--> {place}"),
+        ];
         if let Some(line) = source_line(source, span.line) {
             let (line, carets) = excerpt(&line, *span);
-            text.push_str(&format!(
-                "{margin} |\n{number} | {line}\n{margin} | {carets}\n"
-            ));
+            lines.push(format!("{margin} |"));
+            lines.push(format!("{number} | {line}"));
+            lines.push(format!("{margin} | {carets}"));
         }
         if let Some(help) = help {
-            text.push_str(&format!("{margin} = help: {}\n", shown(help)));
+            lines.push(format!("{margin} = help: {}", shown(help)));
         }
-        text
+        lines.join("\n") + "\n"
     }
 }
 

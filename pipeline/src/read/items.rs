@@ -146,9 +146,10 @@ fn item(node: &Node, is_first: bool, defaults: &Defaults, report: &mut Report) -
             }
             Some(Item::Step(Box::new(step)))
         }
-        "final" => Some(Item::Step(Box::new(step::read(
-            entry, defaults, &lacking, report,
-        )?))),
+        "final" => {
+            let step = step::read(entry, defaults, &lacking, report)?;
+            Some(Item::Step(Box::new(Step { stands_alone: true, ..step })))
+        }
         "parallel" => parallel(entry, defaults, report).map(Item::Parallel),
         "stage" => stage(entry, is_first, defaults, report),
         _ => {

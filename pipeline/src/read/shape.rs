@@ -59,7 +59,10 @@ pub(super) fn keys(map: &Map, place: &str, lacking: &mut Lacking, report: &mut R
             report.warning("empty-key", entry.key_span, message);
             continue;
         }
-        let name = quote(&entry.key);
+        let name = match place {
+            "file" | "pipeline" | "item" | "stage" | "step" | "wasm" | "script" => quote(&entry.key),
+            place => quote(&format!("{place}.{}", entry.key)),
+        };
         match key.tier {
             Tier::Honoured | Tier::Accepted => {}
             Tier::Warned => {

@@ -26,6 +26,8 @@ pub(super) struct Builder<'a> {
     nodes: usize,
     aliased_bytes: usize,
     root: Option<Rc<Node>>,
+    /// An alias names nothing, so that values are missing. What the readers would say of them would lead astray.
+    is_torn: bool,
 }
 
 /// A list or mapping that has begun.
@@ -67,6 +69,7 @@ impl<'a> Builder<'a> {
             nodes: 0,
             aliased_bytes: 0,
             root: None,
+            is_torn: false,
         }
     }
 
@@ -123,6 +126,7 @@ impl<'a> Builder<'a> {
             Event::Alias(anchor) => self.alias(anchor, span),
             Event::UnresolvedAlias(name) => {
                 mistakes::unknown_anchor(&name, span, self.source, self.report);
+                self.is_torn = true;
                 self.place(Rc::new(nothing(span)), span)
             }
             Event::StreamStart
@@ -139,9 +143,9 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The document's root; an empty document has none.
+    /// The document's root; an empty document has none, nor has one with aliases that name nothing.
     pub(super) fn finish(self) -> Option<Rc<Node>> {
-        self.root
+        self.root.filter(|_| !self.is_torn)
     }
 
     fn begin(&mut self, open: Open) -> Option<()> {
@@ -171,6 +175,7 @@ impl<'a> Builder<'a> {
         let Some(node) = self.anchors.get(&anchor).map(Rc::clone) else {
             let message = "this alias stands inside the value that it names";
             self.report.error("recursive-alias", span, message);
+            self.is_torn = true;
             return self.place(Rc::new(nothing(span)), span);
         };
         self.count_aliased(node.expanded_bytes, span)?;

@@ -55,10 +55,7 @@ pub(super) fn unreadable(error: &ScanError, source: &str, report: &mut Report) {
     match error.kind() {
         ErrorKind::RecursionLimitExceeded => too_deep(span, report),
         _ if is_unquoted_glob(line) => unquoted_glob(line, span, report),
-        ErrorKind::TabNotAllowed
-        | ErrorKind::TabInBlockIndentation
-        | ErrorKind::TabInIndentation
-        | ErrorKind::TabAtBlockScalarStart => tab(span, report),
+        // Which rule a tab breaks depends on what stands around it; one in the indentation is to blame for any.
         _ if indent.contains('\t') => {
             let before = indent.find('\t').unwrap_or_default();
             let column = u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1);
@@ -73,6 +70,10 @@ pub(super) fn unreadable(error: &ScanError, source: &str, report: &mut Report) {
                 report,
             );
         }
+        ErrorKind::TabNotAllowed
+        | ErrorKind::TabInBlockIndentation
+        | ErrorKind::TabInIndentation
+        | ErrorKind::TabAtBlockScalarStart => tab(span, report),
         ErrorKind::MappingValueNotAllowed => {
             report
                 .error("syntax", span, "a second `: ` on this line cannot be read")
