@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use serde_json::json;
 
 use crate::host::{Host, Tool, progress};
@@ -17,9 +17,15 @@ use crate::packages::apt;
 
 mod image;
 
-/// What a host needs where it has no engine at all. `runc` beside podman: crun, podman's default,
-/// refuses hosts that mount both generations of cgroups.
-const DEBIAN_PACKAGES: &[&str] = &["podman", "runc", "busybox-static", "catatonit"];
+/// The programs that a host needs, and the packages that Debian has them in. `runc` beside podman:
+/// crun, podman's default, refuses hosts that mount both generations of cgroups. `catatonit` is the
+/// init that podman starts in a container that asks for one.
+const NEEDED: &[(&str, &str)] = &[
+    ("podman", "podman"),
+    ("runc", "runc"),
+    ("busybox", "busybox-static"),
+    ("catatonit", "catatonit"),
+];
 
 /// Above what a build opens, below what any host allows.
 const OPEN_FILES_MAX: u64 = 65_536;
@@ -135,8 +141,9 @@ fn try_out(host: &Host, engine: &Engine) -> Result<()> {
     engine.run_one()
 }
 
+/// Podman first, because it needs no daemon and no group that equals root; a running Docker else.
 fn find_or_install(host: &Host) -> Result<Engine> {
-    let engine = |kind: Kind, program| Engine {
+    let engine = |kind, program| Engine {
         kind,
         program,
         environment: Vec::new(),
@@ -145,32 +152,37 @@ fn find_or_install(host: &Host) -> Result<Engine> {
         host.find_program("podman")
             .map(|program| engine(Kind::Podman, program))
     };
-    let needs_runc = || host.is_debian && host.find_program("runc").is_none();
-    if let Some(engine) = podman()
-        && !(host.is_root && (needs_runc() || image::busybox(host).is_none()))
-    {
-        return Ok(engine);
-    }
-    if let Some(docker) = host.find_program("docker")
-        && Tool::new(&docker)
-            .args(["version", "--format", "{{.Server.Version}}"])
-            .output()
-            .is_ok()
+    if podman().is_none()
+        && let Some(docker) = running_docker(host)
     {
         return Ok(engine(Kind::Docker, docker));
     }
-    if !host.is_debian || !host.is_root {
-        bail!(
-            "neither podman nor a running docker is here, and only root on Debian may install podman"
-        );
-    }
-    let missing: Vec<&str> = DEBIAN_PACKAGES
+    let is_lacking = |(program, package): &&(&str, &str)| {
+        host.find_program(program).is_none() && !(host.is_debian && apt::is_installed(package))
+    };
+    let lacking: Vec<&str> = NEEDED
         .iter()
-        .copied()
-        .filter(|name| !apt::is_installed(name))
+        .filter(is_lacking)
+        .map(|(_, package)| *package)
         .collect();
-    apt::install(host, &missing)?;
-    podman().ok_or_else(|| anyhow!("podman is not on PATH, although its package is installed"))
+    let installed = if lacking.is_empty() {
+        Ok(())
+    } else {
+        apt::install(host, &lacking)
+    };
+    // Podman alone may do: whether it does is tried afterwards.
+    match podman() {
+        Some(engine) => Ok(engine),
+        None => Err(installed
+            .err()
+            .unwrap_or_else(|| anyhow!("podman is not on PATH"))),
+    }
+}
+
+fn running_docker(host: &Host) -> Option<PathBuf> {
+    let docker = host.find_program("docker")?;
+    let version = Tool::new(&docker).args(["version", "--format", "{{.Server.Version}}"]);
+    version.output().is_ok().then_some(docker)
 }
 
 fn configuration(host: &Host) -> PathBuf {

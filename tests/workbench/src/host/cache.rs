@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::Host;
+use super::{Host, progress};
 
 /// The entry of that name (it may hold `/`), if it was made already.
 pub(crate) fn find(host: &Host, name: &str) -> Option<PathBuf> {
@@ -46,6 +46,7 @@ pub(crate) fn entry(
         fs::remove_dir_all(&unfinished)?;
     }
     fs::create_dir(&unfinished)?;
+    progress::say(&format!("once: {name}"));
     make(&unfinished).with_context(|| format!("cannot make {name}"))?;
     fs::rename(&unfinished, &path)?;
     Ok(path)

@@ -6,6 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, Read};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -227,17 +228,20 @@ impl Tool {
     }
 }
 
-/// The command as a person would type it, shortened.
+/// The command as a person would type it, cut off where it gets long.
 impl fmt::Display for Tool {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const ARGUMENTS_SHOWN: usize = 6;
+        const SHOWN_CHARACTERS: usize = 240;
         let name = self.program.file_name().unwrap_or(self.program.as_os_str());
-        write!(formatter, "{}", name.display())?;
-        for argument in self.command.get_args().take(ARGUMENTS_SHOWN) {
-            write!(formatter, " {}", argument.display())?;
+        let words = iter::once(name).chain(self.command.get_args());
+        let text = words
+            .map(|word| word.display().to_string())
+            .collect::<Vec<_>>()
+            .join(" ");
+        match text.char_indices().nth(SHOWN_CHARACTERS) {
+            Some((end, _)) => write!(formatter, "{} …", &text[..end]),
+            None => formatter.write_str(&text),
         }
-        let is_shortened = self.command.get_args().len() > ARGUMENTS_SHOWN;
-        formatter.write_str(if is_shortened { " …" } else { "" })
     }
 }
 

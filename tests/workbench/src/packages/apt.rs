@@ -20,7 +20,10 @@ pub(crate) struct Package {
 /// Installs packages for the whole host. Only root may.
 pub(crate) fn install(host: &Host, names: &[&str]) -> Result<()> {
     if !host.is_debian || !host.is_root {
-        bail!("{} must be installed by root", names.join(", "));
+        bail!(
+            "not installed, and only root on Debian may do it here: {}",
+            names.join(", ")
+        );
     }
     let apt_get = |arguments: &[&str]| {
         Tool::new("apt-get")

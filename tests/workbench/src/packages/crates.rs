@@ -29,6 +29,11 @@ pub(crate) fn program(host: &Host, pin: Pin) -> Result<PathBuf> {
             ])
             .arg(directory)
             .arg(pin.name)
+            // Run a few times a day: minutes of optimising would never be earned back.
+            .env("CARGO_PROFILE_RELEASE_LTO", "off")
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+            .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
             .dir(&host.root)
             .limit(LIMIT)
             .output()?;
