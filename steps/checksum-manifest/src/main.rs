@@ -1,1 +1,15 @@
-fn main() {}
+//! The step's process: arguments in, exit code out. The work is in the library.
+
+use std::io;
+
+use checksum_manifest::command;
+use cofferdam_guest_sdk::Verdict;
+
+fn main() -> Verdict {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    command::run(
+        &arguments,
+        &mut io::stdout().lock(),
+        &mut io::stderr().lock(),
+    )
+}

@@ -1,0 +1,46 @@
+# One line each. What needs an `if` is in tests/workbench, which has tests.
+workbench := "cargo run --quiet --package cofferdam-workbench --"
+
+# List the recipes
+[private]
+default:
+    @{{just_executable()}} --list --unsorted
+
+# Push to a hub, watch a runner do the steps, live; --keep leaves everything running
+demo *args:
+    @{{workbench}} demo {{args}}
+
+# Set up what tests need, run them, and list what could not run on this host
+test *args:
+    @{{workbench}} test {{args}}
+
+# Check format and lints
+check: fmt lint
+
+# Check the format
+fmt:
+    cargo fmt --all --check
+
+# Check the lints
+lint:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Check licences, sources and duplicate dependencies
+deny *args:
+    @{{workbench}} tool cargo-deny check {{args}}
+
+# Make wasm targets, compilers, a container engine and an image available; once
+setup:
+    @{{workbench}} setup
+
+# Build every guest into target/guests
+guests *args:
+    @{{workbench}} guests {{args}}
+
+# Make a container engine usable and say which in target/engine.json
+engine:
+    @{{workbench}} engine
+
+# Synthesise a counter with Yosys as a step: 69 MB of wasm that nobody here wrote
+yosys *width:
+    @{{workbench}} yosys {{width}}

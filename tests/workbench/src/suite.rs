@@ -1,0 +1,129 @@
+//! Sets up, runs the tests, and ends with what could not run on this host.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{ExitCode, ExitStatus};
+
+use anyhow::{Context, Result, bail};
+
+use crate::host::{Host, Tool, progress};
+use crate::packages::{crates, pins};
+use crate::{engine, guests};
+
+/// Everything that tests and demo need. Quick when nothing is to be done.
+pub(crate) fn set_up(host: &Host) -> Result<()> {
+    guests::build(host, guests::Route::Any)?;
+    engine::prepare(host)?;
+    progress::stage("nextest", || {
+        let program = crates::program(host, pins::NEXTEST)?;
+        Ok(((), program.display().to_string()))
+    })
+}
+
+/// Sets up and runs nextest over the workspace with the given arguments, then reports.
+///
+/// A test that cannot run on this host writes a file into `target/not-run` that is named after it and
+/// holds the reason. That, and what the set-up could not make, is listed last.
+pub(crate) fn test(host: &Host, arguments: &[&str]) -> Result<ExitCode> {
+    set_up(host)?;
+    let notes = host.target.join("not-run");
+    if notes.exists() {
+        fs::remove_dir_all(&notes)?;
+    }
+    fs::create_dir_all(&notes)?;
+    // nextest runs no examples of documentation. They come first, so that its summary stands last.
+    let is_everything = arguments.is_empty();
+    let examples = ["test", "--workspace", "--doc", "--quiet"];
+    if is_everything
+        && !Tool::new("cargo")
+            .args(examples)
+            .dir(&host.root)
+            .hand_over()?
+            .success()
+    {
+        return Ok(ExitCode::FAILURE);
+    }
+    let status = Tool::new(crates::program(host, pins::NEXTEST)?)
+        .args(["nextest", "run", "--workspace"])
+        .args(arguments)
+        .dir(&host.root)
+        .hand_over()?;
+    let absent = absences(host, &notes)?;
+    for Absence { what, why } in &absent {
+        progress::say(&format!("not run here: {what}: {why}"));
+    }
+    if absent.is_empty() {
+        progress::say("nothing was left out on this host");
+    }
+    Ok(exit_code(status))
+}
+
+/// Hands over to one of cargo's extensions, installed if need be.
+pub(crate) fn tool(host: &Host, name: &str, arguments: &[&str]) -> Result<ExitCode> {
+    let Some(pin) = [pins::NEXTEST, pins::DENY]
+        .into_iter()
+        .find(|pin| pin.name == name)
+    else {
+        bail!("{name} is not one of the tools that the workbench installs");
+    };
+    let program = crates::program(host, pin)?;
+    let verb = name.strip_prefix("cargo-").unwrap_or(name);
+    Ok(exit_code(
+        Tool::new(program)
+            .arg(verb)
+            .args(arguments)
+            .dir(&host.root)
+            .hand_over()?,
+    ))
+}
+
+/// Something that this host could not do.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Absence {
+    what: String,
+    why: String,
+}
+
+fn absences(host: &Host, notes: &PathBuf) -> Result<Vec<Absence>> {
+    let mut absent: Vec<Absence> = Vec::new();
+    for guests::Missing { guest, reason } in guests::read_missing(host)? {
+        absent.push(Absence {
+            what: format!("the guest {guest}"),
+            why: one_line(&reason),
+        });
+    }
+    if let Some(reason) = engine::read_reason(host)? {
+        absent.push(Absence {
+            what: "containers".to_owned(),
+            why: one_line(&reason),
+        });
+    }
+    for entry in fs::read_dir(notes)? {
+        let path = entry?.path();
+        let why =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let name = path.file_name().unwrap_or_default().display().to_string();
+        absent.push(Absence {
+            what: format!("the test {name}"),
+            why: one_line(&why),
+        });
+    }
+    absent.sort();
+    Ok(absent)
+}
+
+fn one_line(text: &str) -> String {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// A program that a signal ended has no code; it did not succeed.
+fn exit_code(status: ExitStatus) -> ExitCode {
+    status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .map_or(ExitCode::FAILURE, ExitCode::from)
+}
