@@ -7,6 +7,15 @@
 //! Every method may be called from many tasks at once. Dropping a method's future before it returns
 //! leaves either all of its effect or none. "Returned" means durable: what `Ok` answered survives a
 //! `kill -9` of the hub.
+//!
+//! A name that the caller must have checked (the repository of a build, the runner of a lease) and that
+//! is unknown all the same is a [`StoreError`]: the hub contradicts itself.
+
+pub mod memory;
+
+mod changes;
+mod frame;
+mod plan;
 
 use std::fmt::Debug;
 
@@ -17,7 +26,7 @@ use cofferdam_protocol::{AttemptId, BuildId, Fence, JobId, LogFrame, LogRecord, 
 use jiff::Timestamp;
 
 use crate::domain::{
-    Attempt, Build, Job, JoinToken, Push, RepoName, Repository, Runner, StepRecord,
+    Attempt, Build, Job, JoinToken, Push, RepoName, Repository, Runner, RunnerState, StepRecord,
 };
 
 /// Why the store could not answer. Retrying may help; the caller shows it as the hub's own fault.
@@ -29,6 +38,18 @@ pub struct StoreError {
     /// What the database said.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl StoreError {
+    pub(crate) fn new(
+        doing: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            doing,
+            source: source.into(),
+        }
+    }
 }
 
 /// All ports in one, for `wiring.rs`. A module takes the narrowest one that it needs.
@@ -62,6 +83,7 @@ pub trait RepositoryStore: Send + Sync + Debug {
 pub trait BuildStore: Send + Sync + Debug {
     /// Stores a build and its jobs, and gives it the next number of its repository. If this
     /// (repository, ref, commit) has a build already, nothing is stored and that build is returned.
+    /// A plan without jobs, with a job that needs a later one, or with two steps of one index is an error.
     async fn admit(&self, build: NewBuild) -> Result<Admission, StoreError>;
 
     /// A build by its id.
@@ -135,7 +157,8 @@ pub trait QueueStore: Send + Sync + Debug {
     /// need has passed.
     async fn ready(&self) -> Result<Vec<Job>, StoreError>;
 
-    /// Gives `job` to a runner if it is still queued, under the next fence; `None` if it is not.
+    /// Gives `job` to a runner if it is still [`QueueStore::ready`], under the next fence; `None` if it is
+    /// not, or if the runner was revoked.
     async fn lease(
         &self,
         job: JobId,
@@ -150,7 +173,8 @@ pub trait QueueStore: Send + Sync + Debug {
     /// Every attempt that is leased now.
     async fn leases(&self) -> Result<Vec<Job>, StoreError>;
 
-    /// Moves the end of a lease to `until`; `false` when `runner` does not hold that try any more.
+    /// Moves the end of a lease to `until`; `false` when `runner` does not hold that try any more
+    /// or was revoked.
     async fn renew(
         &self,
         attempt: AttemptId,
@@ -160,12 +184,19 @@ pub trait QueueStore: Send + Sync + Debug {
     ) -> Result<bool, StoreError>;
 
     /// Puts back an attempt that its runner declined or could not be handed; `false` when it has
-    /// started, or is not the newest.
-    async fn give_back(&self, attempt: AttemptId, fence: Fence) -> Result<bool, StoreError>;
+    /// started, or is not the newest. The job is queued again, or ends at `now` as cancelled if its
+    /// cancellation is wanted.
+    async fn give_back(
+        &self,
+        attempt: AttemptId,
+        fence: Fence,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
 
     /// Ends every lease that is over at `now`. A job whose attempt had not started, or that is lost for
-    /// the first time, is queued again; one lost for the second time ends as `Error`. Returns the
-    /// attempts that were lost, with their jobs as they were.
+    /// the first time, is queued again; one lost for the second time ends as `Error`; one whose
+    /// cancellation is wanted ends as cancelled. A step that was running ends as an error. Returns the
+    /// jobs whose lease ended, as they were.
     async fn expire(&self, now: Timestamp) -> Result<Vec<Job>, StoreError>;
 
     /// Gives every open attempt a fresh lease: a hub that starts cannot know who is still alive.
@@ -175,7 +206,8 @@ pub trait QueueStore: Send + Sync + Debug {
     async fn position(&self, attempt: AttemptId) -> Result<Option<Seq>, StoreError>;
 
     /// Applies one event of an attempt, once: state of job, build, steps and the jobs that need it, in
-    /// one transaction with the attempt's position.
+    /// one transaction with the attempt's position. A step that still runs when its job ends, ends with
+    /// it. Jobs and builds keep the hub's time, steps the runner's.
     async fn apply(&self, report: Report) -> Result<Applied, StoreError>;
 
     /// Marks every live attempt of the build as to be cancelled and ends its queued jobs as cancelled.
@@ -184,6 +216,8 @@ pub trait QueueStore: Send + Sync + Debug {
 
     /// Waits until a write may have changed what `ready`, `leases` or a build says, since `seen` was
     /// returned by an earlier call (0 at first). Returns the newest change number. May wake early.
+    /// Level-triggered: a change between two calls makes the second return at once. Dropping the future
+    /// loses nothing. What only puts things off (a renewed lease) or adds to a log wakes nobody.
     async fn changed(&self, seen: u64) -> u64;
 
     /// Whether this hub is the one that schedules. Always true with SQLite, which one hub owns alone.
@@ -218,7 +252,8 @@ pub enum Applied {
     Again(Seq),
     /// A number is missing before it: nothing stored; the attempt stands at this number.
     Gap(Option<Seq>),
-    /// The attempt is unknown, ended, overtaken, or another runner's: nothing stored.
+    /// The attempt is unknown, ended, overtaken, another runner's, or its runner was revoked: nothing
+    /// stored. An attempt that ended by its own report still answers `Again` for what it has.
     Stale,
     /// The event makes no sense in the attempt's state: nothing stored. The words are for the log.
     Refused(String),
@@ -227,7 +262,10 @@ pub enum Applied {
 /// Log bytes. Written by `ingest`, read by the control socket.
 #[async_trait]
 pub trait LogStore: Send + Sync + Debug {
-    /// Stores the records of a frame, once, under the same numbering as [`QueueStore::apply`].
+    /// Stores the records of a frame, once, under the same numbering as [`QueueStore::apply`]. A frame
+    /// longer than the wire allows, or with a record of a step that is not the job's, is refused. What
+    /// goes beyond [`ATTEMPT_LOG_BYTES_MAX`] is numbered and answered, but not kept; a system record in
+    /// its place says so, once.
     async fn append(&self, runner: RunnerId, frame: LogFrame) -> Result<Applied, StoreError>;
 
     /// Records of a build in the order in which they were stored, after `cursor` (0 at first), at most
@@ -239,6 +277,10 @@ pub trait LogStore: Send + Sync + Debug {
         bytes_max: usize,
     ) -> Result<LogPage, StoreError>;
 }
+
+/// Most bytes of log that are kept of one attempt, counted as they travel. Bitbucket takes 100 MB of a
+/// step: ten steps that write so much fit. A runner that lies needs many attempts to fill a disk.
+pub const ATTEMPT_LOG_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// Some records of a log and where to go on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -252,7 +294,7 @@ pub struct LogPage {
 /// Runners and the tokens that let them in. Written by `gateway` and the control socket.
 #[async_trait]
 pub trait RunnerStore: Send + Sync + Debug {
-    /// Stores a token.
+    /// Stores a token. One that is stored already is an error.
     async fn add_token(&self, token: &JoinToken) -> Result<(), StoreError>;
 
     /// Trades a token for a runner, once. The token is used up in the same transaction.
@@ -272,7 +314,7 @@ pub trait RunnerStore: Send + Sync + Debug {
     /// Revokes a runner for good; `false` if there is none.
     async fn revoke(&self, id: RunnerId) -> Result<bool, StoreError>;
 
-    /// Notes a sign of life.
+    /// Notes a sign of life; nothing happens if there is no such runner.
     async fn saw(&self, id: RunnerId, now: Timestamp) -> Result<(), StoreError>;
 }
 
@@ -285,6 +327,22 @@ pub struct Newcomer {
     pub name: String,
     /// Its public key.
     pub key: PublicKey,
+}
+
+impl Newcomer {
+    /// The runner that it becomes.
+    fn runner(self, labels: Vec<String>, now: Timestamp) -> Runner {
+        let Self { id, name, key } = self;
+        Runner {
+            id,
+            name,
+            key,
+            labels,
+            state: RunnerState::Active,
+            joined_at: now,
+            seen_at: None,
+        }
+    }
 }
 
 /// What became of a [`Newcomer`].

@@ -1,9 +1,11 @@
 //! A chain of steps that one runner executes in order, and its attempts.
 
 use cofferdam_protocol::job_spec::StepSpec;
-use cofferdam_protocol::report::{JobResult, StepResult};
-use cofferdam_protocol::{AttemptId, BuildId, Fence, JobId, RunnerId, StepIndex};
+use cofferdam_protocol::report::JobResult;
+use cofferdam_protocol::{AttemptId, BuildId, Fence, JobId, RunnerId};
 use jiff::Timestamp;
+
+use super::AttemptEnd;
 
 /// A job of a build.
 #[derive(Clone, Debug)]
@@ -28,9 +30,9 @@ pub struct Job {
 /// Where a job stands. Each variant owns exactly what belongs to that stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobState {
-    /// Waits for the jobs it needs, or for a runner. `attempts` counts the tries so far.
+    /// Waits for the jobs it needs, or for a runner.
     Queued {
-        /// Tries that were lost.
+        /// Tries so far, given back or lost; the next fence is one more.
         attempts: u64,
     },
     /// Offered to a runner, or running there, until its lease ends.
@@ -57,7 +59,7 @@ pub struct Attempt {
     pub runner: RunnerId,
     /// When the hub gives up waiting for a sign of life.
     pub lease_until: Timestamp,
-    /// When the runner reported its start; `None` while it is only offered.
+    /// When the runner reported its start, by the hub's clock; `None` while it is only offered.
     pub started_at: Option<Timestamp>,
     /// Whether somebody asked to stop it.
     pub is_cancel_wanted: bool,
@@ -70,11 +72,19 @@ pub enum JobStateEvent {
     Lease(Attempt),
     /// Its runner began.
     Start(Timestamp),
+    /// Its runner gave a sign of life.
+    Renew {
+        /// The new end of its lease.
+        until: Timestamp,
+    },
     /// Its runner gave it back unstarted, or its lease ended before it started.
-    Return,
-    /// Its lease ended after it started; `is_retried` by rule.
+    Return {
+        /// When.
+        at: Timestamp,
+    },
+    /// Its lease ended after it started.
     Lose {
-        /// Whether the retry rule gives it another try.
+        /// Whether the retry rule gives it another try, see [`LOSSES_RETRIED_MAX`].
         is_retried: bool,
         /// When.
         at: Timestamp,
@@ -88,6 +98,39 @@ pub enum JobStateEvent {
     },
     /// A job it needs did not pass.
     Skip,
+    /// Somebody cancelled its build.
+    Cancel {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// How many losses of a job are answered with another try. One: a host that dies takes a job with it,
+/// but a job that was lost twice is likelier to be what kills its hosts.
+pub const LOSSES_RETRIED_MAX: u64 = 1;
+
+impl Attempt {
+    /// What it means for the job that this attempt's lease is over, when `losses` of the job's attempts
+    /// were lost before it. One that never started cost nothing, so it does not count as lost.
+    pub const fn lease_end(&self, losses: u64, at: Timestamp) -> JobStateEvent {
+        match self.started_at {
+            None => JobStateEvent::Return { at },
+            Some(_) => JobStateEvent::Lose {
+                is_retried: losses < LOSSES_RETRIED_MAX,
+                at,
+            },
+        }
+    }
+
+    const fn queued_again(&self, at: Timestamp) -> JobState {
+        if self.is_cancel_wanted {
+            JobState::cancelled(at)
+        } else {
+            JobState::Queued {
+                attempts: self.fence.0,
+            }
+        }
+    }
 }
 
 /// A transition that the state does not allow.
@@ -102,6 +145,9 @@ pub struct BadTransition {
 
 impl JobState {
     /// The state after `event`, or why there is none. Pure: the store applies it in a transaction.
+    ///
+    /// A job whose cancellation is wanted is never queued again: what would send it back to the queue
+    /// ends it as cancelled instead.
     pub fn after(self, event: JobStateEvent) -> Result<Self, BadTransition> {
         use JobStateEvent as Event;
         match (self, event) {
@@ -109,41 +155,62 @@ impl JobState {
                 Ok(Self::Leased(attempt))
             }
             (Self::Queued { .. }, Event::Skip) => Ok(Self::NotRun),
+            (Self::Queued { .. }, Event::Cancel { at }) => Ok(Self::cancelled(at)),
             (Self::Leased(attempt), Event::Start(at)) if attempt.started_at.is_none() => {
                 Ok(Self::Leased(Attempt {
                     started_at: Some(at),
                     ..attempt
                 }))
             }
-            (Self::Leased(attempt), Event::Return) if attempt.started_at.is_none() => {
-                Ok(Self::Queued {
-                    attempts: attempt.fence.0,
-                })
+            (Self::Leased(attempt), Event::Renew { until }) => Ok(Self::Leased(Attempt {
+                lease_until: until,
+                ..attempt
+            })),
+            (Self::Leased(attempt), Event::Cancel { at: _ }) => Ok(Self::Leased(Attempt {
+                is_cancel_wanted: true,
+                ..attempt
+            })),
+            (Self::Leased(attempt), Event::Return { at }) if attempt.started_at.is_none() => {
+                Ok(attempt.queued_again(at))
             }
-            (
-                Self::Leased(attempt),
-                Event::Lose {
-                    is_retried: true,
-                    at: _,
-                },
-            ) => Ok(Self::Queued {
-                attempts: attempt.fence.0,
-            }),
-            (
-                Self::Leased(_),
-                Event::Lose {
-                    is_retried: false,
-                    at,
-                },
-            ) => Ok(Self::Done {
-                result: JobResult::Error,
-                at,
-            }),
+            (Self::Leased(attempt), Event::Lose { is_retried, at }) => {
+                if is_retried || attempt.is_cancel_wanted {
+                    Ok(attempt.queued_again(at))
+                } else {
+                    Ok(Self::Done {
+                        result: JobResult::Error,
+                        at,
+                    })
+                }
+            }
             (Self::Leased(_), Event::Finish { result, at }) => Ok(Self::Done { result, at }),
             (from, event) => Err(BadTransition {
                 from: from.name(),
                 event: event.name(),
             }),
+        }
+    }
+
+    /// Whether nothing can happen to it any more.
+    pub const fn is_over(&self) -> bool {
+        matches!(self, Self::Done { .. } | Self::NotRun)
+    }
+
+    /// Whether it ended as the jobs that need it wait for.
+    pub const fn is_passed(&self) -> bool {
+        matches!(
+            self,
+            Self::Done {
+                result: JobResult::Passed,
+                ..
+            }
+        )
+    }
+
+    const fn cancelled(at: Timestamp) -> Self {
+        Self::Done {
+            result: JobResult::Cancelled,
+            at,
         }
     }
 
@@ -165,44 +232,27 @@ impl JobState {
 }
 
 impl JobStateEvent {
-    const fn name(&self) -> &'static str {
+    /// How it ends the attempt that was live, if it ends one.
+    pub const fn attempt_end(&self) -> Option<AttemptEnd> {
+        match self {
+            Self::Return { .. } => Some(AttemptEnd::Returned),
+            Self::Lose { .. } => Some(AttemptEnd::Lost),
+            Self::Finish { .. } => Some(AttemptEnd::Finished),
+            Self::Lease(_) | Self::Start(_) | Self::Renew { .. } | Self::Skip => None,
+            Self::Cancel { .. } => None,
+        }
+    }
+
+    pub(super) const fn name(&self) -> &'static str {
         match self {
             Self::Lease(_) => "a lease",
             Self::Start(_) => "a start",
-            Self::Return => "a return",
+            Self::Renew { .. } => "a renewal",
+            Self::Return { .. } => "a return",
             Self::Lose { .. } => "a loss",
             Self::Finish { .. } => "an end",
             Self::Skip => "a skip",
+            Self::Cancel { .. } => "a cancellation",
         }
     }
-}
-
-/// What is known about one step of an attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StepRecord {
-    /// Which step.
-    pub step: StepIndex,
-    /// Where it stands.
-    pub state: StepState,
-}
-
-/// Where a step stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StepState {
-    /// It began.
-    Running {
-        /// When, by the runner's clock.
-        since: Timestamp,
-    },
-    /// It ended.
-    Done {
-        /// When it began; `None` for one that never did.
-        since: Option<Timestamp>,
-        /// When it ended, by the runner's clock.
-        at: Timestamp,
-        /// How.
-        result: StepResult,
-        /// The receipt, as JSON text.
-        receipt: String,
-    },
 }
