@@ -4,10 +4,12 @@
 //! Tests and the demo speak to the product as its users do: through its commands. Nothing here knows
 //! how the product works inside.
 
+pub mod engine;
 pub mod not_run;
 pub mod process;
 pub mod repository;
 pub mod world;
 
+pub use engine::Engine;
 pub use repository::Repository;
 pub use world::{Joined, World};

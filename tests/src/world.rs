@@ -22,6 +22,8 @@ pub struct World {
     pub address: String,
     /// Its CA's fingerprint.
     pub fingerprint: String,
+    /// What its runners find in their environment, beside the usual.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A runner that has joined and serves.
@@ -59,6 +61,7 @@ impl World {
             hub,
             address,
             fingerprint: String::new(),
+            environment: Vec::new(),
         };
         let fingerprint = world.hub_says(&["fingerprint"])?;
         fingerprint.trim().clone_into(&mut world.fingerprint);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use cofferdam_tests::process::target_dir;
-use cofferdam_tests::{Repository, World};
+use cofferdam_tests::{Engine, Repository, World, not_run};
 use serde_json::Value;
 
 const NO_ENGINE: &str = "[container]\nengine = \"none\"\n";
@@ -220,13 +220,14 @@ fn a_cancelled_build_ends_its_step_at_once() -> Result<()> {
 
 #[test]
 fn a_script_step_runs_in_a_container_and_names_it() -> Result<()> {
-    let report: Value = serde_json::from_slice(&std::fs::read(target_dir().join("engine.json"))?)?;
-    if let Some(why) = report["missing"].as_str() {
-        cofferdam_tests::not_run::note("a_script_step_runs_in_a_container_and_names_it", why);
+    let engine = Engine::read()?;
+    if let Some(why) = &engine.missing {
+        not_run::note("a_script_step_runs_in_a_container_and_names_it", why);
         return Ok(());
     }
-    let world = World::start()?;
-    let _runner = world.runner("one", report["runner_toml"].as_str().unwrap_or_default())?;
+    let mut world = World::start()?;
+    world.environment.clone_from(&engine.environment);
+    let _runner = world.runner("one", engine.configuration())?;
     let repository = world.repository("demo")?;
     repository.write("data/input.txt", "from the commit\n")?;
     repository.write(

@@ -2,17 +2,15 @@
 //! push that fails. Ends with exit status 0 if both went as they should.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use cofferdam_tests::engine::{Engine, IMAGE};
 use cofferdam_tests::process::target_dir;
 use cofferdam_tests::{Joined, Repository, World};
 use serde_json::Value;
-
-/// The image that the set-up makes without a network.
-const IMAGE: &str = "localhost/cofferdam/busybox:1";
 
 fn main() -> Result<()> {
     let is_kept = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
@@ -26,8 +24,9 @@ fn main() -> Result<()> {
     let engine = Engine::read()?;
 
     title("A hub with its own CA, and a runner that trusts nobody else")?;
-    let world = World::start_in(temporary.path())?;
-    let runner = world.runner("demo-runner", &engine.runner_configuration())?;
+    let mut world = World::start_in(temporary.path())?;
+    world.environment.clone_from(&engine.environment);
+    let runner = world.runner("demo-runner", engine.configuration())?;
     line(&format!(
         "hub       process {}, {}",
         world.hub.id(),
@@ -88,33 +87,6 @@ fn main() -> Result<()> {
         keep(temporary, world, runner)
     } else {
         line("everything ran in a temporary directory that is gone now; --keep leaves it running")
-    }
-}
-
-/// What the set-up found out about container engines.
-struct Engine {
-    configuration: Option<String>,
-    missing: Option<String>,
-}
-
-impl Engine {
-    fn read() -> Result<Self> {
-        let path = target_dir().join("engine.json");
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("{}: run `just demo`, which prepares it", path.display()))?;
-        let report: Value = serde_json::from_str(&text)?;
-        Ok(Self {
-            configuration: report["runner_toml"].as_str().map(str::to_owned),
-            missing: report["missing"].as_str().map(str::to_owned),
-        })
-    }
-
-    fn runner_configuration(&self) -> String {
-        match (&self.missing, &self.configuration) {
-            (Some(_), _) => "[container]\nengine = \"none\"\n".to_owned(),
-            (None, Some(text)) => text.clone(),
-            (None, None) => String::new(),
-        }
     }
 }
 
@@ -220,7 +192,7 @@ fn keep(temporary: tempfile::TempDir, world: World, runner: Joined) -> Result<()
     ))?;
     line(&format!(
         "push to it from: {}",
-        Path::new(&dir).join("work/demo").display()
+        dir.join("work/demo").display()
     ))?;
     // The two processes are to outlive this one.
     let _left = std::mem::ManuallyDrop::new((world, runner));
