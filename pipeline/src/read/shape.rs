@@ -60,7 +60,9 @@ pub(super) fn keys(map: &Map, place: &str, lacking: &mut Lacking, report: &mut R
             continue;
         }
         let name = match place {
-            "file" | "pipeline" | "item" | "stage" | "step" | "wasm" | "script" => quote(&entry.key),
+            "file" | "pipeline" | "item" | "stage" | "step" | "wasm" | "script" => {
+                quote(&entry.key)
+            }
             place => quote(&format!("{place}.{}", entry.key)),
         };
         match key.tier {
