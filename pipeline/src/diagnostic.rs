@@ -111,9 +111,13 @@ impl Report {
         !self.errors.kept.is_empty()
     }
 
-    /// Whether a further error would only be counted. Who would search long for an explanation need not.
-    pub(crate) fn is_full(&self) -> bool {
-        self.errors.kept.len() >= REMARKS_MAX
+    /// Whether a further remark would only be counted. Whoever would search long for an explanation need not.
+    pub(crate) fn is_full(&self, severity: Severity) -> bool {
+        let shelf = match severity {
+            Severity::Error => &self.errors,
+            Severity::Warning => &self.warnings,
+        };
+        shelf.kept.len() >= REMARKS_MAX
     }
 
     /// All remarks in the order of the file, those that were only counted as a last one of each severity.

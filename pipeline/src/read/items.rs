@@ -148,7 +148,10 @@ fn item(node: &Node, is_first: bool, defaults: &Defaults, report: &mut Report) -
         }
         "final" => {
             let step = step::read(entry, defaults, &lacking, report)?;
-            Some(Item::Step(Box::new(Step { stands_alone: true, ..step })))
+            Some(Item::Step(Box::new(Step {
+                stands_alone: true,
+                ..step
+            })))
         }
         "parallel" => parallel(entry, defaults, report).map(Item::Parallel),
         "stage" => stage(entry, is_first, defaults, report),

@@ -194,7 +194,7 @@ pub const KEYS: &[Key] = &[
     key("self-hosted", "volumes", Unsupported, "no directory of the host is ever mounted"),
     key("self-hosted", "storage", Warned, "artifacts and caches stay with the hub"),
     //
-    key("wasm", "module", Honoured, "`./PATH`, `step:NAME`, `oci://REPOSITORY@sha256:DIGEST`, or `{artifact: PATH, from: STEP}`"),
+    key("wasm", "module", Honoured, "`./PATH`, `step:NAME`, `oci://REPOSITORY@sha256:DIGEST`, or `{artifact: PATH, from: STEP}`; where a runner cannot fetch one, it says so"),
     key("wasm", "args", Honoured, "after the program's own name"),
     key("wasm", "env", Honoured, "the environment, beside granted secrets; no other variable is there"),
     key("wasm", "grants", Honoured, "without it the step sees no file, host or secret"),

@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use super::keys::{self, Tier};
-use crate::diagnostic::{Report, Span, quote};
+use crate::diagnostic::{Report, Severity, Span, quote};
 use crate::tree::{Entry, Map, Node};
 
 /// Places in which an unknown key refuses the file: items of a pipeline, because the language's schema closes them, and the
@@ -60,7 +60,9 @@ pub(super) fn keys(map: &Map, place: &str, lacking: &mut Lacking, report: &mut R
             continue;
         }
         let name = match place {
-            "file" | "pipeline" | "item" | "stage" | "step" | "wasm" | "script" => quote(&entry.key),
+            "file" | "pipeline" | "item" | "stage" | "step" | "wasm" | "script" => {
+                quote(&entry.key)
+            }
             place => quote(&format!("{place}.{}", entry.key)),
         };
         match key.tier {
@@ -92,21 +94,31 @@ fn unknown(entry: &Entry, place: &str, report: &mut Report) {
     if place == "definitions" {
         return;
     }
+    let severity = if CLOSED_PLACES.contains(&place) {
+        Severity::Error
+    } else {
+        Severity::Warning
+    };
+    // A file may have thousands of unknown keys; a proposal is looked for only where it will be read.
+    let near = if report.is_full(severity) {
+        None
+    } else {
+        keys::nearest(place, &entry.key)
+    };
     let message = format!(
         "{} is not a key of {}",
         quote(&entry.key),
         place_name(place)
     );
-    let remark = if CLOSED_PLACES.contains(&place) {
-        report.error("unknown-key", entry.key_span, message)
-    } else {
-        report.warning(
+    let remark = match severity {
+        Severity::Error => report.error("unknown-key", entry.key_span, message),
+        Severity::Warning => report.warning(
             "unknown-key",
             entry.key_span,
             message + " and has no effect",
-        )
+        ),
     };
-    if let Some(near) = keys::nearest(place, &entry.key) {
+    if let Some(near) = near {
         remark.help(format!("did you mean `{near}`?"));
     } else if place == "pipelines" {
         remark.help("the name of a branch goes below `branches:`");

@@ -226,7 +226,11 @@ fn stands_alone(map: &Map) -> bool {
 
 /// A name on one line: control characters become blanks, and what is too long is cut.
 pub(super) fn name(node: &Node, report: &mut Report) -> Option<String> {
-    let text = shape::text(node, "a name", report)?;
+    let text = if node.as_text() == Some("") {
+        ""
+    } else {
+        shape::text(node, "a name", report)?
+    };
     let one_line = |character: char| {
         if character.is_control() {
             ' '

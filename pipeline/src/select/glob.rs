@@ -119,16 +119,15 @@ impl Machine {
 
     /// Marks a state and all that can be reached from it without a character.
     fn enter(&self, state: usize, marks: &mut Marks) {
-        let mut waiting = vec![state];
-        while let Some(state) = waiting.pop() {
-            if std::mem::replace(&mut marks.is_marked[state], true) {
-                continue;
-            }
-            marks.reached.push(state);
+        // What is marked and not yet followed stands at the end of the list itself.
+        let mut followed = marks.reached.len();
+        marks.mark(state);
+        while let Some(&state) = marks.reached.get(followed) {
+            followed += 1;
             match self.states.get(state) {
-                Some(State::Many { .. }) => waiting.push(state + 1),
-                Some(State::Fork(starts)) => waiting.extend(starts),
-                Some(State::Jump(target)) => waiting.push(*target),
+                Some(State::Many { .. }) => marks.mark(state + 1),
+                Some(State::Fork(starts)) => starts.iter().for_each(|&start| marks.mark(start)),
+                Some(State::Jump(target)) => marks.mark(*target),
                 Some(State::Character(_) | State::NotSlash) | None => {}
             }
         }
@@ -146,6 +145,12 @@ impl Marks {
         Self {
             is_marked: vec![false; states],
             reached: Vec::new(),
+        }
+    }
+
+    fn mark(&mut self, state: usize) {
+        if !std::mem::replace(&mut self.is_marked[state], true) {
+            self.reached.push(state);
         }
     }
 

@@ -6,7 +6,7 @@
 use granit_parser::{ErrorKind, ScanError};
 
 use super::{DEPTH_MAX, start_of};
-use crate::diagnostic::{Report, Span, quote};
+use crate::diagnostic::{Report, Severity, Span, quote};
 
 pub(super) fn second_document(report: &mut Report, span: Span) {
     report
@@ -25,7 +25,7 @@ pub(super) fn too_deep(span: Span, report: &mut Report) {
 
 pub(super) fn unknown_anchor(name: &str, span: Span, source: &str, report: &mut Report) {
     // Finding the line takes time in proportion to the file, and a file may have thousands of such aliases.
-    let line = if report.is_full() {
+    let line = if report.is_full(Severity::Error) {
         ""
     } else {
         line_at(source, span.line)

@@ -113,9 +113,10 @@ fn the_valid_files_are_valid() {
 }
 
 #[test]
-fn a_file_that_is_cut_anywhere_is_read_or_refused() {
+fn a_file_that_is_cut_at_many_places_is_read_or_refused() {
     for source in VALID {
-        for end in 0..source.len() {
+        // Three does not divide the indentation, so every kind of place comes up.
+        for end in (0..source.len()).step_by(3) {
             check(&source.as_bytes()[..end]);
         }
     }

@@ -107,9 +107,10 @@ fn the_number_of_values_steps_branches_and_patterns_is_bounded() {
         file(&format!("{{parallel: [{}]}}", step.repeat(101))),
         "too-many-steps"
     );
-    let patterns: String = (0..201)
-        .map(|index| format!("b{index}: [{step}], "))
+    let patterns: Vec<String> = (0..201)
+        .map(|index| format!("b{index}: [{step}]"))
         .collect();
+    let patterns = patterns.join(", ");
     assert_eq!(
         first_error(&format!("pipelines: {{branches: {{{patterns}}}}}")),
         "too-many-patterns"
@@ -131,10 +132,11 @@ fn the_widest_plan_has_a_sane_number_of_edges() {
     assert_eq!(plan.lines().count(), 1 + 2 * 500);
 }
 
-/// Every shape fills a file to its limit. What is slow here is slow in the hub. nextest ends a test that takes minutes.
+/// A quarter of the largest file in every shape that could cost a parser more than its length says. A reader whose time
+/// grew with the square would keep this test beyond its limit.
 #[test]
-fn the_worst_files_of_the_largest_size_are_read_in_seconds() {
-    let fill = |unit: &str| unit.repeat(1024 * 1024 / unit.len());
+fn no_shape_of_a_file_takes_longer_than_its_length_says() {
+    let fill = |unit: &str| unit.repeat(256 * 1024 / unit.len());
     for unit in [
         "a",
         " ",

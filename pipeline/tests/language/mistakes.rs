@@ -167,158 +167,113 @@ fn a_long_line_is_cut_around_the_place() {
 }
 
 /// Each file is wrong in one way, and is told so by one remark.
+#[rustfmt::skip]
+const FILES: &[(&str, &str)] = &[
+    ("", "Error no-pipelines 1"),
+    ("# nothing\n", "Error no-pipelines 1"),
+    ("pipelines:\n", "Error no-pipelines 1"),
+    ("pipelines: {}\n", "Error no-pipelines 1"),
+    ("image: a\n", "Error no-pipelines 1"),
+    ("stages: [build]\nbuild:\n  script: [make]\n", "Error no-pipelines 1"),
+    ("- a\n", "Error wrong-kind 1"),
+    ("just text\n", "Error wrong-kind 1"),
+    ("pipelines:\n  - step:\n      script: [x]\n", "Error wrong-kind 1"),
+    ("pipelines:\n  branches:\n    - step:\n        script: [x]\n", "Error wrong-kind 2"),
+    ("pipelines:\n  default:\n    step:\n      script: [x]\n", "Error wrong-kind 2"),
+    ("pipelines:\n  default:\n", "Error empty-pipeline 2"),
+    ("pipelines:\n  default: []\n", "Error empty-pipeline 2"),
+    ("a: 1\n---\nb: 2\n", "Error several-documents 2"),
+    ("a: 1\n...\nb: 2\n", "Error several-documents 3"),
+    ("pipelines:\n\tdefault: 1\n", "Error tab 2"),
+    ("a:\n<<<<<<< HEAD\n  b: 1\n=======\n  b: 2\n>>>>>>> theirs\n", "Error merge-conflict 2"),
+    ("pipelines: {default: [{step: {script: [x]}}]}\npipelines: 1\n", "Error duplicate-key 2"),
+    ("a: *b\n", "Error unknown-anchor 1"),
+    ("a: &a [*a]\n", "Error recursive-alias 1"),
+    ("? [a]\n: b\npipelines: {default: [{step: {script: [x]}}]}\n", "Error key-not-text 1"),
+    ("<<: 1\npipelines: {default: [{step: {script: [x]}}]}\n", "Error merge-not-mapping 1"),
+    ("a: b: c\n", "Error syntax 1"),
+    ("a: [b\n", "Error syntax 1"),
+    ("a: \"b\n", "Error syntax 1"),
+    ("a: @b\n", "Error syntax 1"),
+    ("export: yes\u{0}\n", "Error control-character 1"),
+    ("labels: \"\\0\"\npipelines: {default: [{step: {script: [x]}}]}\n", "Error nul 1"),
+];
+
 #[test]
-fn every_known_mistake_has_a_code_of_its_own() {
-    let cases: &[(&str, &str)] = &[
-        ("", "Error no-pipelines 1"),
-        ("# nothing\n", "Error no-pipelines 1"),
-        ("pipelines:\n", "Error no-pipelines 1"),
-        ("pipelines: {}\n", "Error no-pipelines 1"),
-        ("image: a\n", "Error no-pipelines 1"),
-        (
-            "stages: [build]\nbuild:\n  script: [make]\n",
-            "Error no-pipelines 1",
-        ),
-        ("- a\n", "Error wrong-kind 1"),
-        ("just text\n", "Error wrong-kind 1"),
-        (
-            "pipelines:\n  - step:\n      script: [x]\n",
-            "Error wrong-kind 1",
-        ),
-        (
-            "pipelines:\n  branches:\n    - step:\n        script: [x]\n",
-            "Error wrong-kind 2",
-        ),
-        (
-            "pipelines:\n  default:\n    step:\n      script: [x]\n",
-            "Error wrong-kind 2",
-        ),
-        ("pipelines:\n  default:\n", "Error empty-pipeline 2"),
-        ("pipelines:\n  default: []\n", "Error empty-pipeline 2"),
-        ("a: 1\n---\nb: 2\n", "Error several-documents 2"),
-        ("a: 1\n...\nb: 2\n", "Error several-documents 3"),
-        ("pipelines:\n\tdefault: 1\n", "Error tab 2"),
-        (
-            "a:\n<<<<<<< HEAD\n  b: 1\n=======\n  b: 2\n>>>>>>> theirs\n",
-            "Error merge-conflict 2",
-        ),
-        (
-            "pipelines: {default: [{step: {script: [x]}}]}\npipelines: 1\n",
-            "Error duplicate-key 2",
-        ),
-        ("a: *b\n", "Error unknown-anchor 1"),
-        ("a: &a [*a]\n", "Error recursive-alias 1"),
-        (
-            "? [a]\n: b\npipelines: {default: [{step: {script: [x]}}]}\n",
-            "Error key-not-text 1",
-        ),
-        (
-            "<<: 1\npipelines: {default: [{step: {script: [x]}}]}\n",
-            "Error merge-not-mapping 1",
-        ),
-        ("a: b: c\n", "Error syntax 1"),
-        ("a: [b\n", "Error syntax 1"),
-        ("a: \"b\n", "Error syntax 1"),
-        ("a: @b\n", "Error syntax 1"),
-        ("export: yes\u{0}\n", "Error control-character 1"),
-        (
-            "labels: \"\\0\"\npipelines: {default: [{step: {script: [x]}}]}\n",
-            "Error nul 1",
-        ),
-    ];
-    for (source, expected) in cases {
+fn every_known_mistake_of_a_file_has_a_code_of_its_own() {
+    for (source, expected) in FILES {
         assert_eq!(codes(source.as_bytes()), [*expected], "{source}");
     }
 }
 
-/// The same for items and steps of the default pipeline, which begins in line 3.
+/// The errors of a file whose default pipeline has one item, in line 3.
+fn errors_of_item(item: &str) -> Vec<String> {
+    let source = format!("pipelines:\n  default:\n    {item}\n");
+    codes(source.as_bytes())
+        .into_iter()
+        .filter(|code| code.starts_with("Error"))
+        .collect()
+}
+
+#[rustfmt::skip]
+const ITEMS: &[(&str, &str)] = &[
+    ("- step:", "Error empty-step 3"),
+    ("- step", "Error wrong-kind 3"),
+    ("-", "Error wrong-kind 3"),
+    ("- {}", "Error no-step 3"),
+    ("- name: x\n      script: [x]", "Error no-step 3"),
+    ("- steps: {script: [x]}", "Error unknown-key 3"),
+    ("- step: {script: [x]}\n      parallel: []", "Error two-items 4"),
+    ("- step: {script: [x]}\n      cron: 1", "Error unknown-key 4"),
+    ("- variables: [{name: A}]", "Error misplaced-variables 3"),
+    ("- parallel:", "Error wrong-kind 3"),
+    ("- parallel: []", "Error empty-group 3"),
+    ("- parallel: {fail-fast: false}", "Error empty-parallel 3"),
+    ("- parallel: [{parallel: []}]", "Error nested-group 3"),
+    ("- stage: {name: x}", "Error empty-stage 3"),
+    ("- stage: {trigger: manual, steps: [{step: {script: [x]}}]}", "Error manual-first 3"),
+];
+
+#[test]
+fn every_known_mistake_around_a_step_has_a_code_of_its_own() {
+    for (item, expected) in ITEMS {
+        assert_eq!(errors_of_item(item), [*expected], "{item}");
+    }
+}
+
+#[rustfmt::skip]
+const STEPS: &[(&str, &str)] = &[
+    ("- step: {name: x}", "Error no-script 3"),
+    ("- step: {script: }", "Error empty-script 3"),
+    ("- step: {script: []}", "Error empty-script 3"),
+    ("- step: {script: make}", "Error wrong-kind 3"),
+    ("- step: {script: [[x]]}", "Error wrong-kind 3"),
+    ("- step: {script: [x, ~]}", "Error empty-script-line 3"),
+    ("- step: {script: [{x: y}]}", "Error script-line-mapping 3"),
+    ("- step: {script: [x], max-time: 0}", "Error max-time 3"),
+    ("- step: {script: [x], max-time: '5'}", "Error max-time 3"),
+    ("- step: {script: [x], max-time: -1}", "Error max-time 3"),
+    ("- step: {script: [x], image: }", "Error wrong-kind 3"),
+    ("- step: {script: [x], image: {run-as-user: 0}}", "Error no-image-name 3"),
+    ("- step: {script: [x], image: -v/:/host}", "Error image-name 3"),
+    ("- step: {script: [x], image: 'a b'}", "Error image-name 3"),
+    ("- step: {script: [x], runs-on: []}", "Error runs-on 3"),
+    ("- step: {script: [x], runs-on: [1,2,3,4,5,6,7,8,9,a,b]}", "Error runs-on 3"),
+    ("- step: {script: [x], retry: {max: 11}}", "Error retry 3"),
+    ("- step: {script: [x], retry: {on: [failure]}}", "Error retry 3"),
+    ("- step: {wasm: a.wasm}", "Error wrong-kind 3"),
+    ("- step: {wasm: {args: []}}", "Error no-module 3"),
+    ("- step: {wasm: {module: a.wasm}, script: [x]}", "Error beside-wasm 3"),
+    ("- step: {wasm: {module: a.wasm}, after-script: [x]}", "Error beside-wasm 3"),
+    ("- step: {wasm: {module: a.wasm, grant: {}}}", "Error unknown-key 3"),
+    ("- step: {wasm: {module: a.wasm, env: {A-B: x}}}", "Error bad-value 3"),
+    ("- step: {wasm: {module: a.wasm, env: {A: }}}", "Error wrong-kind 3"),
+];
+
 #[test]
 fn every_known_mistake_in_a_step_has_a_code_of_its_own() {
-    let cases: &[(&str, &str)] = &[
-        ("- step:", "Error empty-step 3"),
-        ("- step", "Error wrong-kind 3"),
-        ("-", "Error wrong-kind 3"),
-        ("- {}", "Error no-step 3"),
-        ("- name: x\n      script: [x]", "Error no-step 3"),
-        ("- steps: {script: [x]}", "Error unknown-key 3"),
-        (
-            "- step: {script: [x]}\n      parallel: []",
-            "Error two-items 4",
-        ),
-        (
-            "- step: {script: [x]}\n      cron: 1",
-            "Error unknown-key 4",
-        ),
-        ("- variables: [{name: A}]", "Error misplaced-variables 3"),
-        ("- parallel:", "Error wrong-kind 3"),
-        ("- parallel: []", "Error empty-group 3"),
-        ("- parallel: {fail-fast: false}", "Error empty-parallel 3"),
-        ("- parallel: [{parallel: []}]", "Error nested-group 3"),
-        ("- stage: {name: x}", "Error empty-stage 3"),
-        (
-            "- stage: {trigger: manual, steps: [{step: {script: [x]}}]}",
-            "Error manual-first 3",
-        ),
-        ("- step: {name: x}", "Error no-script 3"),
-        ("- step: {script: }", "Error empty-script 3"),
-        ("- step: {script: []}", "Error empty-script 3"),
-        ("- step: {script: make}", "Error wrong-kind 3"),
-        ("- step: {script: [[x]]}", "Error wrong-kind 3"),
-        ("- step: {script: [x, ~]}", "Error empty-script-line 3"),
-        ("- step: {script: [{x: y}]}", "Error script-line-mapping 3"),
-        ("- step: {script: [x], max-time: 0}", "Error max-time 3"),
-        ("- step: {script: [x], max-time: '5'}", "Error max-time 3"),
-        ("- step: {script: [x], max-time: -1}", "Error max-time 3"),
-        ("- step: {script: [x], image: }", "Error wrong-kind 3"),
-        (
-            "- step: {script: [x], image: {run-as-user: 0}}",
-            "Error no-image-name 3",
-        ),
-        (
-            "- step: {script: [x], image: -v/:/host}",
-            "Error image-name 3",
-        ),
-        ("- step: {script: [x], image: 'a b'}", "Error image-name 3"),
-        ("- step: {script: [x], runs-on: []}", "Error runs-on 3"),
-        (
-            "- step: {script: [x], runs-on: [1,2,3,4,5,6,7,8,9,a,b]}",
-            "Error runs-on 3",
-        ),
-        ("- step: {script: [x], retry: {max: 11}}", "Error retry 3"),
-        (
-            "- step: {script: [x], retry: {on: [failure]}}",
-            "Error retry 3",
-        ),
-        ("- step: {wasm: a.wasm}", "Error wrong-kind 3"),
-        ("- step: {wasm: {args: []}}", "Error no-module 3"),
-        (
-            "- step: {wasm: {module: a.wasm}, script: [x]}",
-            "Error beside-wasm 3",
-        ),
-        (
-            "- step: {wasm: {module: a.wasm}, after-script: [x]}",
-            "Error beside-wasm 3",
-        ),
-        (
-            "- step: {wasm: {module: a.wasm, grant: {}}}",
-            "Error unknown-key 3",
-        ),
-        (
-            "- step: {wasm: {module: a.wasm, env: {A-B: x}}}",
-            "Error bad-value 3",
-        ),
-        (
-            "- step: {wasm: {module: a.wasm, env: {A: }}}",
-            "Error wrong-kind 3",
-        ),
-    ];
-    for (item, expected) in cases {
-        let source = format!("pipelines:\n  default:\n    {item}\n");
-        let errors: Vec<String> = codes(source.as_bytes())
-            .into_iter()
-            .filter(|code| code.starts_with("Error"))
-            .collect();
-        assert_eq!(errors, [*expected], "{source}");
+    for (item, expected) in STEPS {
+        assert_eq!(errors_of_item(item), [*expected], "{item}");
     }
 }
 
@@ -393,9 +348,10 @@ pipelines: {default: [{step: *a}, {step: *a}, {step: *a}]}
 #[test]
 fn of_more_remarks_than_anybody_reads_the_rest_is_counted() {
     let source = format!(
-        "pipelines: {{default: [{}]}}\n{}",
-        "{step: }, ".repeat(60),
-        "a: 1\n".repeat(1)
+        "pipelines: {{default: [{}]}}
+a: 1
+",
+        "{step: }, ".repeat(60)
     );
     let codes = codes(source.as_bytes());
     assert_eq!(codes.len(), 50 + 1 + 1);
