@@ -9,8 +9,10 @@
 //!
 //! [container]
 //! engine = "unix:///run/podman/podman.sock"   # or "auto", or "none"
+//! network = "engine"                     # or "none"
 //! ```
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -33,6 +35,8 @@ pub struct Config {
     pub git_file_roots: Vec<PathBuf>,
     /// Which container engine serves `script` steps.
     pub engine: EngineChoice,
+    /// Whether a `script` step's network is the engine's default one, or none.
+    pub has_container_network: bool,
 }
 
 /// Which container engine to use.
@@ -102,6 +106,7 @@ struct RawGit {
 #[serde(deny_unknown_fields)]
 struct RawContainer {
     engine: Option<String>,
+    network: Option<String>,
 }
 
 impl Config {
@@ -137,7 +142,7 @@ impl RawConfig {
         let Self {
             slots,
             git: RawGit { file_roots },
-            container: RawContainer { engine },
+            container: RawContainer { engine, network },
         } = self;
         let invalid = |why: String| ConfigError::Invalid {
             path: path.to_owned(),
@@ -166,10 +171,19 @@ impl RawConfig {
                 }
             },
         };
+        let has_container_network = match network.as_deref() {
+            None | Some("engine") => true,
+            Some("none") => false,
+            Some(_) => {
+                let why = "container.network is \"engine\" or \"none\"";
+                return Err(invalid(why.to_owned()));
+            }
+        };
         Ok(Config {
             slots,
             git_file_roots: file_roots,
             engine,
+            has_container_network,
         })
     }
 }
@@ -184,7 +198,23 @@ pub struct Environment {
     path: Option<OsString>,
     join_token: Option<OsString>,
     log: Option<OsString>,
+    containers_conf: Option<OsString>,
+    /// What a container engine of our own is started with.
+    engine: BTreeMap<String, String>,
 }
+
+/// What Podman looks for in its environment; nothing else is passed on.
+const ENGINE_VARIABLES: [&str; 9] = [
+    "PATH",
+    "HOME",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "LANG",
+];
 
 impl Environment {
     /// Reads it, once, at the start of the program.
@@ -202,6 +232,11 @@ impl Environment {
             path: get("PATH"),
             join_token: get("COFFERDAM_JOIN_TOKEN"),
             log: get("COFFERDAM_LOG"),
+            containers_conf: get("CONTAINERS_CONF"),
+            engine: ENGINE_VARIABLES
+                .into_iter()
+                .filter_map(|name| Some((name.to_owned(), get(name)?.into_string().ok()?)))
+                .collect(),
         }
     }
 
@@ -248,6 +283,16 @@ impl Environment {
             .map(str::to_owned)
     }
 
+    /// What a container engine of our own is started with.
+    pub fn engine(&self) -> &BTreeMap<String, String> {
+        &self.engine
+    }
+
+    /// `CONTAINERS_CONF`: how a Podman of our own is configured, where the host's own way does not do.
+    pub fn containers_conf(&self) -> Option<PathBuf> {
+        self.containers_conf.as_ref().map(PathBuf::from)
+    }
+
     fn below_home(
         &self,
         base: Option<&OsString>,
@@ -279,6 +324,7 @@ mod tests {
             slots: 2,
             git_file_roots: Vec::new(),
             engine: EngineChoice::Auto,
+            has_container_network: true,
         };
         assert_eq!(check(""), Ok(defaults));
     }

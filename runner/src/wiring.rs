@@ -1,5 +1,6 @@
 //! The one place that names concrete adapters: from configuration to a runner that can serve.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -8,12 +9,17 @@ use tokio_util::task::TaskTracker;
 
 use crate::checkout::Checkouts;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Environment};
+use crate::config::{Config, EngineChoice, Environment};
+use crate::executor::Executor;
+use crate::executor::container::{
+    ContainerExecutor, ContainerLimits, ContainerSettings, EngineSettings, Network,
+};
 use crate::identity::{Identity, StateDir};
 use crate::job::Jobs;
 use crate::outbox::Outbox;
 use crate::session::Session;
 use crate::slots::Slots;
+use crate::text::chain;
 
 /// A runner that can serve.
 #[derive(Debug)]
@@ -40,7 +46,7 @@ pub async fn build(
     let jobs = Jobs {
         checkouts: Checkouts::new(git, state.path())?,
         wasm: unimplemented!(),
-        container: Err("no container engine".to_owned()),
+        container: container(config, state, environment, &tasks).await,
         outbox: Arc::clone(&outbox),
         clock: Arc::clone(&clock),
         tasks: tasks.clone(),
@@ -56,4 +62,62 @@ pub async fn build(
         },
     };
     Ok(Runner { session, tasks })
+}
+
+/// The container executor, or the sentence that says why this runner has none.
+async fn container(
+    config: &Config,
+    state: &StateDir,
+    environment: &Environment,
+    tasks: &TaskTracker,
+) -> Result<Arc<dyn Executor>, String> {
+    let socket = match &config.engine {
+        EngineChoice::None => return Err("its configuration says `engine = \"none\"`".to_owned()),
+        EngineChoice::Socket(path) => Some(format!("unix://{}", path.display())),
+        EngineChoice::Auto => None,
+    };
+    let user = rustix::process::geteuid();
+    let settings = ContainerSettings {
+        engine: EngineSettings {
+            socket,
+            runtime_dir: environment.runtime_dir().map(Path::to_owned),
+            containers_conf: environment.containers_conf(),
+            service_env: environment.engine().clone(),
+        },
+        state_dir: state.path().to_owned(),
+        network: if config.has_container_network {
+            Network::Engine
+        } else {
+            Network::None
+        },
+        limits: ContainerLimits::default(),
+        owner: (!user.is_root()).then(|| (user.as_raw(), rustix::process::getegid().as_raw())),
+        fresh_id,
+    };
+    let executor = match ContainerExecutor::connect(settings, tasks.clone()).await {
+        Ok(executor) => executor,
+        Err(error) => {
+            let why = chain(&error);
+            tracing::warn!(why, "script steps cannot run here");
+            return Err(why);
+        }
+    };
+    match executor.clear_leftovers().await {
+        Ok(0) => {}
+        Ok(count) => tracing::warn!(count, "removed containers that an earlier life left over"),
+        Err(error) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "leftover containers remain"
+            );
+        }
+    }
+    tracing::info!(engine = ?executor.engine(), "script steps run in containers");
+    Ok(Arc::new(executor))
+}
+
+fn fresh_id() -> u128 {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the operating system always has random bytes");
+    u128::from_be_bytes(bytes)
 }

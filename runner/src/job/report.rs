@@ -10,7 +10,7 @@ use crate::receipt::{EndedBy, Receipt};
 use crate::text::{chain, sentence};
 
 /// The result of a step that ran.
-pub fn step_result(receipt: &Receipt) -> StepResult {
+pub(super) fn step_result(receipt: &Receipt) -> StepResult {
     let failed = |exit, why| StepResult::Failed { exit, why };
     match &receipt.ended_by {
         EndedBy::Exit(0) => StepResult::Passed,
@@ -28,7 +28,7 @@ pub fn step_result(receipt: &Receipt) -> StepResult {
 }
 
 /// The result of a step that could not be run.
-pub fn executor_error(error: &ExecutorError) -> StepResult {
+pub(super) fn executor_error(error: &ExecutorError) -> StepResult {
     let blame = match error {
         ExecutorError::User(..) | ExecutorError::GrantRefused { .. } => Blame::User,
         ExecutorError::Infrastructure(..) => Blame::Infrastructure,
@@ -41,7 +41,7 @@ pub fn executor_error(error: &ExecutorError) -> StepResult {
 }
 
 /// The result of a step whose code could not be had.
-pub fn checkout_error(error: &CheckoutError) -> StepResult {
+pub(super) fn checkout_error(error: &CheckoutError) -> StepResult {
     let blame = match error {
         CheckoutError::Git(cofferdam_git::GitError::Cancelled { .. }) => {
             return StepResult::Cancelled;
@@ -61,7 +61,7 @@ pub fn checkout_error(error: &CheckoutError) -> StepResult {
 }
 
 /// The result of a job that stopped at a step with this result.
-pub fn job_result(last: &StepResult) -> JobResult {
+pub(super) fn job_result(last: &StepResult) -> JobResult {
     match last {
         StepResult::Passed => JobResult::Passed,
         StepResult::Failed { .. } => JobResult::Failed,
