@@ -71,7 +71,9 @@ impl Commit {
                 submodules: survey.submodules,
             }),
             Err(error) => {
-                make_empty(into);
+                let into = into.to_path_buf();
+                // A panic in there leaves files behind, as any other failure to remove them does.
+                drop(tokio::task::spawn_blocking(move || make_empty(&into)).await);
                 Err(error)
             }
         }

@@ -12,6 +12,8 @@ mod processes;
 #[cfg(test)]
 mod served;
 #[cfg(test)]
+mod submodules;
+#[cfg(test)]
 mod trees;
 #[cfg(test)]
 mod walk;

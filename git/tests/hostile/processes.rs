@@ -158,6 +158,22 @@ async fn a_git_that_never_stops_talking_is_ended() {
 }
 
 #[tokio::test]
+async fn a_remote_that_never_stops_talking_is_ended() {
+    for talk in ["yes '\x1b[2J' >&2", "yes", "yes 001fERR x"] {
+        let wrapped = wrap("-c", talk);
+        let limits = Limits {
+            fetch_time_max: Duration::from_secs(1),
+            ..small_limits()
+        };
+        let (bench, id) = with_commit(&wrapped.program, limits).await;
+        let refused = bench.fetch("refs/heads/main", &id).await.unwrap_err();
+        assert!(refused.to_string().len() < 8_000, "{refused}");
+        assert!(!refused.to_string().contains('\x1b'), "{refused}");
+        bench.assert_unharmed(talk);
+    }
+}
+
+#[tokio::test]
 async fn a_program_that_is_no_git_is_named() {
     let mut answers = String::new();
     for (name, script) in [

@@ -137,6 +137,9 @@ const TRAPS: &[Trap] = &[
     },
 ];
 
+/// A name, and what makes the repository lead to another.
+type Detour = (&'static str, fn(&Bench));
+
 /// A repository with one file, whose attributes ask for a filter.
 fn fill(bench: &Bench) -> String {
     let served = &bench.served;
@@ -210,7 +213,7 @@ async fn a_replaced_object_is_read_as_what_its_id_says() {
 #[tokio::test]
 async fn a_repository_that_leads_to_another_one_is_refused() {
     let mut answers = String::new();
-    let attacks: [(&str, fn(&Bench)); 5] = [
+    let attacks: [Detour; 5] = [
         ("alternates", |b| {
             b.served
                 .put("objects/info/alternates", "/srv/secret.git/objects\n");
@@ -220,7 +223,7 @@ async fn a_repository_that_leads_to_another_one_is_refused() {
                 .put("objects/info/http-alternates", "https://example.com/x\n");
         }),
         ("a common directory", |b| {
-            b.served.put("commondir", "/srv/secret.git\n")
+            b.served.put("commondir", "/srv/secret.git\n");
         }),
         ("packs behind a link", |b| {
             fs::remove_dir_all(b.served.dir.join("objects/pack")).unwrap();

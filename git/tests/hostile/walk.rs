@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 
-use cofferdam_git::{Blame, CheckoutStats, GitError};
+use cofferdam_git::{Blame, CheckoutStats, GitError, Limits};
 use tokio_util::sync::CancellationToken;
 
 use crate::bench::{Bench, files, programs, small_limits};
@@ -219,4 +221,75 @@ async fn a_mirror_is_shared_within_a_process_and_refused_to_another() {
     } = bench;
     drop((git, mirror));
     other.mirror(&dir).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_mirror_that_grew_too_large_is_begun_anew_when_nobody_uses_it() {
+    let limits = Limits {
+        mirror_bytes_max: 20_000,
+        ..small_limits()
+    };
+    let program = programs().pop_first().unwrap();
+    let mut bench = Bench::with(&program, limits).await;
+    // Each fetch brings a pack with an index, which has a table of a thousand bytes alone.
+    let mut ids = Vec::new();
+    let full = loop {
+        let content = format!("{}", ids.len());
+        let parents: Vec<&str> = ids.last().map(String::as_str).into_iter().collect();
+        let id = bench
+            .served
+            .commit(&bench.served.file("a", content), &parents);
+        bench.served.point("refs/heads/main", &id);
+        ids.push(id.clone());
+        match bench.fetch("refs/heads/main", &id).await {
+            Ok(_) => assert!(ids.len() < 100, "the bound does not hold"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, GitError::MirrorFull { .. }), "{full}");
+    assert_eq!(full.blame(), Blame::Infra);
+
+    let dir = bench.at("mirror");
+    let unused = bench.git.mirror(&bench.at("other")).await.unwrap();
+    drop(std::mem::replace(&mut bench.mirror, unused));
+    bench.mirror = bench.git.mirror(&dir).await.unwrap();
+    let last = ids.last().unwrap();
+    bench.fetch("refs/heads/main", last).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_work_tree_is_made_only_in_an_empty_directory_of_ours() {
+    let bench = Bench::new().await;
+    let id = bench.served.commit(&bench.served.file("a", "a"), &[]);
+    bench.served.point("refs/heads/main", &id);
+    let commit = bench.fetch("refs/heads/main", &id).await.unwrap();
+    let (full, link) = (bench.at("work/full"), bench.at("work/link"));
+    fs::create_dir(&full).unwrap();
+    fs::write(full.join(".git"), "gitdir: /srv/x").unwrap();
+    fs::create_dir(bench.at("work/empty")).unwrap();
+    symlink(bench.at("work/empty"), &link).unwrap();
+    let mut answers = String::new();
+    let missing = bench.at("work/missing");
+    for into in [
+        &full,
+        &link,
+        &full.join(".git"),
+        &missing,
+        Path::new("work"),
+    ] {
+        let refused = commit.check_out(into, &CancellationToken::new()).await;
+        let refused = bench.readable(&refused.unwrap_err().to_string());
+        writeln!(answers, "{refused}").unwrap();
+    }
+    insta::assert_snapshot!(answers, @"
+    the work tree's directory $TMP/work/full is not an empty directory: something is in it
+    the work tree's directory $TMP/work/link is not an empty directory: it is something else, or a link
+    the work tree's directory $TMP/work/full/.git is not an empty directory: it is something else, or a link
+    could not look at the work tree's directory at $TMP/work/missing
+    the work tree's directory work is not an empty directory: its path is not absolute
+    ");
+    assert_eq!(
+        fs::read_to_string(full.join(".git")).unwrap(),
+        "gitdir: /srv/x"
+    );
 }
