@@ -20,6 +20,7 @@ check: fmt lint
 # Check the format
 fmt:
     cargo fmt --all --check
+    cargo fmt --manifest-path tests/guests/Cargo.toml --check
 
 # Check the lints
 lint:

@@ -33,7 +33,7 @@ pub(crate) fn test(host: &Host, arguments: &[&str]) -> Result<ExitCode> {
     fs::create_dir_all(&notes)?;
     // nextest runs no examples of documentation. They come first, so that its summary stands last.
     let is_everything = arguments.is_empty();
-    let examples = ["test", "--workspace", "--doc", "--quiet"];
+    let examples = ["test", "--doc", "--quiet"];
     if is_everything
         && !Tool::new("cargo")
             .args(examples)
@@ -44,7 +44,7 @@ pub(crate) fn test(host: &Host, arguments: &[&str]) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     let status = Tool::new(crates::program(host, pins::NEXTEST)?)
-        .args(["nextest", "run", "--workspace"])
+        .args(["nextest", "run"])
         .args(arguments)
         .dir(&host.root)
         .hand_over()?;

@@ -102,7 +102,7 @@ fn synthesise(cofferdam: &Path, package: &Path, work: &Path) -> Result<()> {
                           write_verilog netlist.v; tee -q -o stat.json stat -json";
     let grant = |host: &Path, guest: &str| format!("{}::{guest}", host.display());
     Tool::new(cofferdam)
-        .args(["step", "run", "--memory", "2GiB", "--time", "10m"])
+        .args(["step", "run", "--memory", "2GiB", "--time", "600s"])
         .args(["--read", &grant(&package.join("share"), "/share")])
         .args(["--write", &grant(&work.join("src"), ".")])
         .args(["--write", &grant(&work.join("tmp"), "/tmp")])

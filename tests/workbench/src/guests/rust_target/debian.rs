@@ -97,33 +97,35 @@ fn version_of(text: &str) -> Option<(u32, u32)> {
 
 /// The unpacked compiler does not find its own libraries, because it is not where it was built for.
 fn write_wrapper(directory: &Path) -> Result<()> {
-    let libraries = fs::read_dir(directory.join("usr/lib"))?
-        .flatten()
-        .map(|entry| entry.path());
-    let holds_driver = |path: &PathBuf| {
-        fs::read_dir(path).is_ok_and(|mut entries| {
-            entries.any(|entry| {
-                entry.is_ok_and(|entry| {
-                    entry
-                        .file_name()
-                        .display()
-                        .to_string()
-                        .starts_with("librustc_driver")
-                })
-            })
-        })
-    };
-    let found = libraries
-        .into_iter()
-        .find(holds_driver)
-        .context("the packages hold no librustc_driver")?;
-    let name = found.strip_prefix(directory)?.display().to_string();
+    let libraries = libraries(directory)?.context("the packages hold no librustc_driver")?;
+    let name = libraries.strip_prefix(directory)?.display().to_string();
     let script = format!(
         "#!/bin/sh\nhere=$(dirname \"$0\")\nLD_LIBRARY_PATH=\"$here/{name}\" exec \"$here/usr/bin/rustc\" \"$@\"\n"
     );
     fs::write(rustc(directory), script)?;
     fs::set_permissions(rustc(directory), fs::Permissions::from_mode(0o755))?;
     Ok(())
+}
+
+/// The directory that holds the compiler's own libraries. Debian names it after the architecture.
+fn libraries(directory: &Path) -> Result<Option<PathBuf>> {
+    for candidate in fs::read_dir(directory.join("usr/lib"))? {
+        let candidate = candidate?.path();
+        if !candidate.is_dir() {
+            continue;
+        }
+        for file in fs::read_dir(&candidate)? {
+            if file?
+                .file_name()
+                .display()
+                .to_string()
+                .starts_with("librustc_driver")
+            {
+                return Ok(Some(candidate));
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn target_libraries(directory: &Path) -> PathBuf {
