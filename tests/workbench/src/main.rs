@@ -26,6 +26,7 @@ const USAGE: &str = "usage: cofferdam-workbench COMMAND
   setup                everything below, once
   guests [--debian]    build the guests (--debian: with Debian's compiler, even if rustup has one)
   engine               make a container engine and an image usable
+  demo [--keep]        set up, then a push and what becomes of it
   test [ARG]...        set up, then cargo nextest with these arguments
   tool NAME [ARG]...   run cargo-nextest or cargo-deny, installed if need be
   yosys [WIDTH]        synthesise a counter with a real wasm program";
@@ -56,6 +57,7 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ("guests", []) => drop(guests::build(&host, guests::Route::Any)?),
         ("guests", ["--debian"]) => drop(guests::build(&host, guests::Route::DebianOnly)?),
         ("engine", []) => drop(engine::prepare(&host)?),
+        ("demo", arguments) => return suite::demo(&host, arguments),
         ("test", arguments) => return suite::test(&host, arguments),
         ("tool", [name, arguments @ ..]) => return suite::tool(&host, name, arguments),
         ("yosys", []) => yosys::run(&host, None)?,

@@ -58,6 +58,27 @@ pub(crate) fn test(host: &Host, arguments: &[&str]) -> Result<ExitCode> {
     Ok(exit_code(status))
 }
 
+/// Sets up, builds the programs, and runs the demo with these arguments.
+pub(crate) fn demo(host: &Host, arguments: &[&str]) -> Result<ExitCode> {
+    set_up(host)?;
+    progress::say("building the hub and the runner (minutes the first time)");
+    // The whole workspace, as the tests build it, so that nothing is compiled twice.
+    let build = ["build", "--workspace", "--bins"];
+    if !Tool::new("cargo")
+        .args(build)
+        .dir(&host.root)
+        .hand_over()?
+        .success()
+    {
+        return Ok(ExitCode::FAILURE);
+    }
+    let status = Tool::new(host.target.join("debug/demo"))
+        .args(arguments)
+        .dir(&host.root)
+        .hand_over()?;
+    Ok(exit_code(status))
+}
+
 /// Hands over to one of cargo's extensions, installed if need be.
 pub(crate) fn tool(host: &Host, name: &str, arguments: &[&str]) -> Result<ExitCode> {
     let Some(pin) = [pins::NEXTEST, pins::DENY]
