@@ -113,11 +113,11 @@ impl Report {
 
     /// Whether a further remark would only be counted. Whoever would search long for an explanation need not.
     pub(crate) fn is_full(&self, severity: Severity) -> bool {
-        let shelf = match severity {
+        let remarks = match severity {
             Severity::Error => &self.errors,
             Severity::Warning => &self.warnings,
         };
-        shelf.kept.len() >= REMARKS_MAX
+        remarks.kept.len() >= REMARKS_MAX
     }
 
     /// All remarks in the order of the file, those that were only counted as a last one of each severity.

@@ -63,9 +63,8 @@ pub enum Outcome {
 /// to the file's size with its aliases written out, which is bounded. The same arguments give the same result.
 ///
 /// A commit message with `[skip ci]` is obeyed before the file is looked at. Conditions on changed files are not honoured
-/// yet, and a step that has one is planned as [`StepKind::Unsupported`] whatever `changed` says.
-pub fn resolve(source: &[u8], push: &Push, changed: ChangedFiles<'_>) -> Resolution {
-    let (ChangedFiles::Known(_) | ChangedFiles::Unknown) = changed;
+/// yet, and a step that has one is planned as [`StepKind::Unsupported`] whatever is said of changed files.
+pub fn resolve(source: &[u8], push: &Push, _changed: ChangedFiles<'_>) -> Resolution {
     if let Some(why) = select::skip(push) {
         return Resolution {
             outcome: Outcome::NothingSelected(why),

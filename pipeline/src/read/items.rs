@@ -2,6 +2,8 @@
 //!
 //! Most mistakes in real files are slips of the indentation around `- step:`, so that is what the explanations are about.
 
+use std::rc::Rc;
+
 use super::keys::{self, Tier};
 use super::shape::{self, Lacking};
 use super::step::{self, Defaults};
@@ -30,48 +32,13 @@ pub(super) fn pipeline(
     defaults: &Defaults,
     report: &mut Report,
 ) -> Pipeline {
-    let name = quote(&entry.key);
-    let items = match &entry.value.value {
-        Value::Map(map) if map.get("import").is_some() => return imported(map, defaults, report),
-        Value::Map(map) if map.get("step").is_some() => {
-            report
-                .error(
-                    "wrong-kind",
-                    entry.key_span,
-                    format!("{name} is a list of items"),
-                )
-                .help("write `- step:` with a dash");
-            return Pipeline::default();
-        }
-        Value::List(items) if !items.is_empty() => items.as_slice(),
-        Value::Scalar(scalar) if scalar.is_null() => {
-            let message = format!("the pipeline {name} has no step");
-            report.error("empty-pipeline", entry.key_span, message);
-            return Pipeline::default();
-        }
-        Value::List(_) => {
-            let message = format!("the pipeline {name} has no step");
-            report.error("empty-pipeline", entry.key_span, message);
-            return Pipeline::default();
-        }
-        Value::Map(_) | Value::Scalar(_) => {
-            let message = format!(
-                "{name} is a list of items, and this is {}",
-                entry.value.described()
-            );
-            report
-                .error("wrong-kind", entry.value.span, message)
-                .help("begin each item with `- step:`");
-            return Pipeline::default();
-        }
-    };
-    let is_variables = |node: &Node| {
-        node.as_map()
-            .is_some_and(|map| map.get("variables").is_some())
-    };
-    let items = match items.split_first() {
-        Some((first, rest)) if variables == Variables::MayComeFirst && is_variables(first) => rest,
-        _ => items,
+    if let Some(map) = entry.value.as_map()
+        && let Some(import) = map.get("import")
+    {
+        return imported(map, import, defaults, report);
+    }
+    let Some(items) = listed(entry, variables, report) else {
+        return Pipeline::default();
     };
     let mut read = Vec::new();
     let mut steps = 0;
@@ -85,6 +52,7 @@ pub(super) fn pipeline(
             Item::Stage { steps, .. } => steps.len(),
         };
         if steps > STEPS_MAX {
+            let name = quote(&entry.key);
             let message = format!("the pipeline {name} has more than {STEPS_MAX} steps");
             report.error("too-many-steps", node.span, message);
             break;
@@ -94,24 +62,66 @@ pub(super) fn pipeline(
     Pipeline { items: read }
 }
 
+/// The items of a pipeline without its variables; at least one.
+fn listed<'n>(
+    entry: &'n Entry,
+    variables: Variables,
+    report: &mut Report,
+) -> Option<&'n [Rc<Node>]> {
+    let name = quote(&entry.key);
+    let node = &entry.value;
+    let Some(items) = node.as_list() else {
+        if node.is_null() {
+            let message = format!("the pipeline {name} has no step");
+            report.error("empty-pipeline", entry.key_span, message);
+        } else {
+            let message = format!(
+                "{name} is a list of items, and this is {}",
+                node.described()
+            );
+            let remark = report.error("wrong-kind", entry.key_span, message);
+            remark.help("begin each item with a dash: `- step:`");
+        }
+        return None;
+    };
+    let is_variables = |node: &Node| {
+        node.as_map()
+            .is_some_and(|map| map.get("variables").is_some())
+    };
+    let items = match items.split_first() {
+        Some((first, rest)) if variables == Variables::MayComeFirst && is_variables(first) => rest,
+        _ => items,
+    };
+    if items.is_empty() {
+        let message = format!("the pipeline {name} has no step");
+        report.error("empty-pipeline", entry.key_span, message);
+        return None;
+    }
+    Some(items)
+}
+
 /// A pipeline of another file, as one step that says that it cannot be run.
-fn imported(map: &Map, defaults: &Defaults, report: &mut Report) -> Pipeline {
+fn imported(map: &Map, import: &Entry, defaults: &Defaults, report: &mut Report) -> Pipeline {
+    if shape::text(&import.value, "an import", report).is_none() {
+        return Pipeline::default();
+    }
     let mut lacking = Lacking::default();
     shape::keys(map, "pipeline", &mut lacking, report);
-    let step = lacking.into_first().map(|(what, line)| Step {
+    let line = import.key_span.line;
+    let step = Step {
         name: Some("import".to_owned()),
         line,
         max_time_secs: defaults.max_time_secs,
         runs_on: defaults.runs_on.clone(),
         retry: RetryRequest::default(),
         stands_alone: true,
-        kind: StepKind::Unsupported { what, line },
-    });
+        kind: StepKind::Unsupported {
+            what: quote(&import.key),
+            line,
+        },
+    };
     Pipeline {
-        items: step
-            .map(|step| Item::Step(Box::new(step)))
-            .into_iter()
-            .collect(),
+        items: vec![Item::Step(Box::new(step))],
     }
 }
 

@@ -182,6 +182,8 @@ const FILES: &[(&str, &str)] = &[
     ("pipelines:\n  default:\n    step:\n      script: [x]\n", "Error wrong-kind 2"),
     ("pipelines:\n  default:\n", "Error empty-pipeline 2"),
     ("pipelines:\n  default: []\n", "Error empty-pipeline 2"),
+    ("pipelines: {default: {import: }}\n", "Error wrong-kind 1"),
+    ("pipelines: {custom: {a: [{variables: [{name: A}]}]}}\n", "Error empty-pipeline 1"),
     ("a: 1\n---\nb: 2\n", "Error several-documents 2"),
     ("a: 1\n...\nb: 2\n", "Error several-documents 3"),
     ("pipelines:\n\tdefault: 1\n", "Error tab 2"),
