@@ -26,9 +26,9 @@ fmt:
 lint:
     cargo clippy --workspace --all-targets --locked -- -D warnings
 
-# Check licences, sources and duplicate dependencies
-deny *args:
-    @{{workbench}} tool cargo-deny check {{args}}
+# Check licences, sources, advisories, and who may depend on what
+deny:
+    @{{workbench}} deny
 
 # Make wasm targets, compilers, a container engine and an image available; once
 setup:

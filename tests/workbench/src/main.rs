@@ -28,6 +28,7 @@ const USAGE: &str = "usage: cofferdam-workbench COMMAND
   engine               make a container engine and an image usable
   demo [--keep]        set up, then a push and what becomes of it
   test [ARG]...        set up, then cargo nextest with these arguments
+  deny                 licences, sources, who may depend on what, advisories
   tool NAME [ARG]...   run cargo-nextest or cargo-deny, installed if need be
   yosys [WIDTH]        synthesise a counter with a real wasm program";
 
@@ -59,6 +60,7 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ("engine", []) => drop(engine::prepare(&host)?),
         ("demo", arguments) => return suite::demo(&host, arguments),
         ("test", arguments) => return suite::test(&host, arguments),
+        ("deny", []) => return suite::deny(&host),
         ("tool", [name, arguments @ ..]) => return suite::tool(&host, name, arguments),
         ("yosys", []) => yosys::run(&host, None)?,
         ("yosys", [width]) => yosys::run(&host, Some(width))?,

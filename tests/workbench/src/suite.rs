@@ -98,6 +98,28 @@ pub(crate) fn tool(host: &Host, name: &str, arguments: &[&str]) -> Result<ExitCo
     ))
 }
 
+/// Checks who may depend on what, licences, sources, and, where their database can be had, advisories.
+pub(crate) fn deny(host: &Host) -> Result<ExitCode> {
+    let program = crates::program(host, pins::DENY)?;
+    let deny = |arguments: &[&str]| {
+        Tool::new(&program)
+            .arg("deny")
+            .args(arguments)
+            .dir(&host.root)
+            .hand_over()
+    };
+    let check = ["check", "--hide-inclusion-graph"];
+    let status = deny(&[&check[..], &["bans", "licenses", "sources"]].concat())?;
+    if !status.success() {
+        return Ok(exit_code(status));
+    }
+    if !deny(&["fetch", "db"])?.success() {
+        progress::say("not run here: advisories: their database cannot be fetched from this host");
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(exit_code(deny(&[&check[..], &["advisories"]].concat())?))
+}
+
 /// Something that this host could not do.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Absence {
