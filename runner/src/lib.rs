@@ -26,9 +26,10 @@ pub mod wiring;
 // The walk.
 pub mod join;
 pub mod session;
-pub mod slots;
 
 pub mod job;
+
+pub mod slots;
 
 pub mod checkout;
 pub mod executor;
