@@ -1,0 +1,136 @@
+//! Malformed arguments and files: a sentence, an exit status, and nothing half done.
+
+#![expect(
+    clippy::tests_outside_test_module,
+    reason = "this file is nothing but tests"
+)]
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use cofferdam_tests::process::{command, program, shell_status};
+
+/// Runs `cofferdam` with arguments in `dir`: the exit status and what it said on standard error.
+fn cofferdam(dir: &Path, arguments: &[&str]) -> Result<(i32, String)> {
+    let output = command(&program("cofferdam")?, dir)
+        .args(arguments)
+        .output()?;
+    Ok((
+        shell_status(output.status),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    ))
+}
+
+#[test]
+fn a_bad_argument_is_explained_and_leaves_nothing_behind() -> Result<()> {
+    let temporary = tempfile::tempdir()?;
+    let dir = temporary.path();
+    let fingerprint = format!("sha256:{}", "0".repeat(64));
+    for (arguments, status, words) in [
+        (&["join", "http://hub.example"][..], 2, "https://"),
+        (&["join", "https://hub.example/path"], 2, "without a path"),
+        (
+            &["join", "https://hub.example", "--hub-fingerprint", "md5:00"],
+            2,
+            "sha256:",
+        ),
+        (
+            &["join", "https://localhost:1", "--state", "s"],
+            1,
+            "no token",
+        ),
+        (
+            &[
+                "join",
+                "https://localhost:1",
+                "--state",
+                "s",
+                "--token-file",
+                "missing",
+            ],
+            1,
+            "missing",
+        ),
+        (
+            &[
+                "join",
+                "https://localhost:1",
+                "--state",
+                "s",
+                "--token",
+                "two words",
+                "--hub-fingerprint",
+                &fingerprint,
+            ],
+            1,
+            "not a token",
+        ),
+        (
+            &[
+                "join",
+                "https://localhost:1",
+                "--state",
+                "s",
+                "--token",
+                "t",
+                "--hub-fingerprint",
+                &fingerprint,
+            ],
+            1,
+            "no connection to https://localhost:1",
+        ),
+        (&["start", "--state", "empty"], 1, "cofferdam join"),
+        (&["frobnicate"], 2, "frobnicate"),
+    ] {
+        let (got, said) = cofferdam(dir, arguments)?;
+        ensure!(
+            got == status && said.contains(words),
+            "{arguments:?}: {got}\n{said}"
+        );
+    }
+    let identity = dir.join("s/identity.json");
+    ensure!(
+        !identity.exists(),
+        "a runner that did not join has an identity"
+    );
+    ensure!(
+        !dir.join("s/runner.key").exists(),
+        "a runner that did not join has a key"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_damaged_state_directory_is_explained() -> Result<()> {
+    let temporary = tempfile::tempdir()?;
+    let dir = temporary.path();
+    for (name, identity, key, words) in [
+        ("no-json", "}", &[0; 32][..], "identity.json is damaged"),
+        (
+            "other-fields",
+            "{\"runner\": 1}",
+            &[0; 32],
+            "identity.json is damaged",
+        ),
+        (
+            "short-key",
+            "{\"runner\": \"01ARZ3NDEKTSV4RRFFQ69G5FAV\", \"hub\": \"https://localhost:1\", \
+             \"hub_identity\": \"AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM\", \"ca\": null, \"labels\": []}",
+            &[0; 31],
+            "runner.key is damaged",
+        ),
+    ] {
+        let state = dir.join(name);
+        fs::create_dir_all(&state)?;
+        fs::write(state.join("identity.json"), identity)?;
+        fs::write(state.join("runner.key"), key)?;
+        let state = state.to_str().context("plain")?;
+        let (status, said) = cofferdam(dir, &["start", "--state", state])?;
+        ensure!(
+            status == 1 && said.contains(words),
+            "{name}: {status}\n{said}"
+        );
+    }
+    Ok(())
+}
