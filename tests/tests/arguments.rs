@@ -26,72 +26,40 @@ fn cofferdam(dir: &Path, arguments: &[&str]) -> Result<(i32, String)> {
 fn a_bad_argument_is_explained_and_leaves_nothing_behind() -> Result<()> {
     let temporary = tempfile::tempdir()?;
     let dir = temporary.path();
-    let fingerprint = format!("sha256:{}", "0".repeat(64));
-    for (arguments, status, words) in [
-        (&["join", "http://hub.example"][..], 2, "https://"),
-        (&["join", "https://hub.example/path"], 2, "without a path"),
+    let join = "join https://localhost:1 --state s";
+    let pinned = format!("{join} --hub-fingerprint sha256:{}", "0".repeat(64));
+    for (line, status, words) in [
+        ("join http://hub.example".to_owned(), 2, "https://"),
         (
-            &["join", "https://hub.example", "--hub-fingerprint", "md5:00"],
+            "join https://hub.example/path".to_owned(),
+            2,
+            "without a path",
+        ),
+        (
+            "join https://hub.example --hub-fingerprint md5:00".to_owned(),
             2,
             "sha256:",
         ),
+        (join.to_owned(), 1, "no token"),
+        (format!("{join} --token-file missing"), 1, "missing"),
+        (format!("{pinned} --token \u{e9}"), 1, "not a token"),
         (
-            &["join", "https://localhost:1", "--state", "s"],
-            1,
-            "no token",
-        ),
-        (
-            &[
-                "join",
-                "https://localhost:1",
-                "--state",
-                "s",
-                "--token-file",
-                "missing",
-            ],
-            1,
-            "missing",
-        ),
-        (
-            &[
-                "join",
-                "https://localhost:1",
-                "--state",
-                "s",
-                "--token",
-                "two words",
-                "--hub-fingerprint",
-                &fingerprint,
-            ],
-            1,
-            "not a token",
-        ),
-        (
-            &[
-                "join",
-                "https://localhost:1",
-                "--state",
-                "s",
-                "--token",
-                "t",
-                "--hub-fingerprint",
-                &fingerprint,
-            ],
+            format!("{pinned} --token t"),
             1,
             "no connection to https://localhost:1",
         ),
-        (&["start", "--state", "empty"], 1, "cofferdam join"),
-        (&["frobnicate"], 2, "frobnicate"),
+        ("start --state empty".to_owned(), 1, "cofferdam join"),
+        ("frobnicate".to_owned(), 2, "frobnicate"),
     ] {
-        let (got, said) = cofferdam(dir, arguments)?;
+        let arguments: Vec<&str> = line.split(' ').collect();
+        let (got, said) = cofferdam(dir, &arguments)?;
         ensure!(
             got == status && said.contains(words),
-            "{arguments:?}: {got}\n{said}"
+            "{line}: {got}\n{said}"
         );
     }
-    let identity = dir.join("s/identity.json");
     ensure!(
-        !identity.exists(),
+        !dir.join("s/identity.json").exists(),
         "a runner that did not join has an identity"
     );
     ensure!(
