@@ -1,1 +1,13 @@
+//! The hub: learns of a push, plans a build, hands its jobs to runners, keeps what they report and
+//! shows it.
+//!
+//! Modules stand in the order a job meets them, after the foundations; a module imports only
+//! foundations and later modules. Only `wiring.rs` and `main.rs` name a concrete adapter.
+//!
+//! The hub never executes anything of a repository: it reads one file from git objects. It never
+//! dials a runner. SQL lives under `store/` alone.
 
+// Foundations.
+pub mod clock;
+pub mod domain;
+pub mod store;

@@ -1,0 +1,19 @@
+//! The value that every trigger produces.
+
+use cofferdam_protocol::CommitId;
+use jiff::Timestamp;
+
+use super::RepoName;
+
+/// A ref of a repository now points to a commit. A hint until the hub has seen it in git.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Push {
+    /// Where.
+    pub repository: RepoName,
+    /// The full name of the ref, for example `refs/heads/main`.
+    pub reference: String,
+    /// What it points to now.
+    pub commit: CommitId,
+    /// When the hub learnt of it.
+    pub received_at: Timestamp,
+}

@@ -1,0 +1,151 @@
+//! The store of tests and simulations: everything in memory, under one lock.
+//!
+//! It answers as `sqlite.rs` does and forgets all when it is dropped. Deliberately absent: any speed.
+
+mod builds;
+mod logs;
+mod queue;
+mod runners;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use cofferdam_protocol::{AttemptId, BuildId, JobId, LogRecord, StepIndex};
+use jiff::Timestamp;
+
+use super::changes::Changes;
+use super::{ATTEMPT_LOG_BYTES_MAX, RepositoryStore, Store, StoreError};
+use crate::domain::{
+    AttemptRecord, Build, Job, JoinToken, RepoName, Repository, Runner, StepState,
+};
+
+/// Remembers until it is dropped.
+#[derive(Debug)]
+pub struct MemoryStore {
+    rows: Mutex<Rows>,
+    changes: Changes,
+    log_bytes_max: u64,
+}
+
+/// All that is remembered.
+#[derive(Debug, Default)]
+struct Rows {
+    repositories: BTreeMap<RepoName, Repository>,
+    nonces: BTreeMap<(RepoName, String), Timestamp>,
+    /// In the order of admission.
+    builds: Vec<BuildRow>,
+    attempts: BTreeMap<AttemptId, AttemptRecord>,
+    steps: BTreeMap<AttemptId, BTreeMap<StepIndex, StepState>>,
+    tokens: BTreeMap<[u8; 32], TokenRow>,
+    /// In the order of joining.
+    runners: Vec<Runner>,
+}
+
+#[derive(Debug)]
+struct BuildRow {
+    build: Build,
+    /// By ordinal.
+    jobs: Vec<Job>,
+    /// In the order in which they were stored.
+    log: Vec<(AttemptId, LogRecord)>,
+}
+
+#[derive(Debug)]
+struct TokenRow {
+    token: JoinToken,
+    is_used: bool,
+}
+
+impl MemoryStore {
+    /// A store that knows nothing.
+    pub fn new() -> Self {
+        Self::with_log_bytes_max(ATTEMPT_LOG_BYTES_MAX)
+    }
+
+    /// A store that keeps less log of an attempt, in bytes.
+    pub(crate) fn with_log_bytes_max(log_bytes_max: u64) -> Self {
+        Self {
+            rows: Mutex::default(),
+            changes: Changes::new(),
+            log_bytes_max,
+        }
+    }
+
+    fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.rows
+            .lock()
+            .expect("nothing panics while it holds the rows")
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Rows {
+    fn build(&self, id: BuildId) -> Option<&BuildRow> {
+        self.builds.iter().find(|row| row.build.id == id)
+    }
+
+    fn build_mut(&mut self, id: BuildId) -> Option<&mut BuildRow> {
+        self.builds.iter_mut().find(|row| row.build.id == id)
+    }
+
+    fn job(&self, id: JobId) -> Option<&Job> {
+        let mut jobs = self.builds.iter().flat_map(|row| &row.jobs);
+        jobs.find(|job| job.id == id)
+    }
+
+    fn newest_attempt(&self, job: JobId) -> Option<&AttemptRecord> {
+        let attempts = self.attempts.values();
+        let of_job = attempts.filter(|attempt| attempt.job == job);
+        of_job.max_by_key(|attempt| attempt.fence)
+    }
+}
+
+impl Store for MemoryStore {}
+
+#[async_trait]
+impl RepositoryStore for MemoryStore {
+    async fn add_repository(&self, repository: &Repository) -> Result<bool, StoreError> {
+        let mut rows = self.rows();
+        let is_new = !rows.repositories.contains_key(&repository.name);
+        if is_new {
+            let name = repository.name.clone();
+            rows.repositories.insert(name, repository.clone());
+        }
+        Ok(is_new)
+    }
+
+    async fn repository(&self, name: &RepoName) -> Result<Option<Repository>, StoreError> {
+        Ok(self.rows().repositories.get(name).cloned())
+    }
+
+    async fn repositories(&self) -> Result<Vec<Repository>, StoreError> {
+        Ok(self.rows().repositories.values().cloned().collect())
+    }
+
+    async fn take_nonce(
+        &self,
+        repository: &RepoName,
+        nonce: &str,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut rows = self.rows();
+        if !rows.repositories.contains_key(repository) {
+            let why = format!("there is no repository {repository}");
+            return Err(StoreError::new("take a nonce", why));
+        }
+        rows.nonces.retain(|_, expires_at| *expires_at >= now);
+        let key = (repository.clone(), nonce.to_owned());
+        let is_new = !rows.nonces.contains_key(&key);
+        if is_new {
+            rows.nonces.insert(key, expires_at);
+        }
+        Ok(is_new)
+    }
+}

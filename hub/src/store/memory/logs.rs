@@ -1,0 +1,67 @@
+//! Log records.
+
+use async_trait::async_trait;
+use cofferdam_protocol::{BuildId, LogFrame, RunnerId, StepIndex};
+
+use super::{MemoryStore, Rows};
+use crate::store::{Applied, LogPage, LogStore, StoreError, frame};
+
+#[async_trait]
+impl LogStore for MemoryStore {
+    async fn append(&self, runner: RunnerId, frame: LogFrame) -> Result<Applied, StoreError> {
+        Ok(self.rows().append(runner, frame, self.log_bytes_max))
+    }
+
+    async fn read(
+        &self,
+        build: BuildId,
+        cursor: u64,
+        bytes_max: usize,
+    ) -> Result<LogPage, StoreError> {
+        let rows = self.rows();
+        let log = rows.build(build).map_or(&[][..], |row| &row.log);
+        let mut page = LogPage {
+            records: Vec::new(),
+            next: cursor,
+        };
+        let seen = usize::try_from(cursor).unwrap_or(usize::MAX);
+        let mut room = bytes_max;
+        for (attempt, record) in log.iter().skip(seen) {
+            let bytes = record.encoded_bytes();
+            if bytes > room && !page.records.is_empty() {
+                break;
+            }
+            room = room.saturating_sub(bytes);
+            page.records.push((*attempt, record.clone()));
+            page.next += 1;
+        }
+        Ok(page)
+    }
+}
+
+impl Rows {
+    fn append(&mut self, runner: RunnerId, frame: LogFrame, log_bytes_max: u64) -> Applied {
+        let attempt = match self.turn(frame.attempt, runner, frame.fence, frame.seq) {
+            Ok(attempt) => attempt.clone(),
+            Err(applied) => return applied,
+        };
+        let job = self.job(attempt.job);
+        let steps: Vec<StepIndex> = job.map_or(Vec::new(), |job| {
+            job.steps.iter().map(|step| step.index).collect()
+        });
+        let bytes = match frame::measure(&frame, &steps) {
+            Ok(bytes) => bytes,
+            Err(why) => return Applied::Refused(why),
+        };
+        let kept = frame::keep(frame.records, attempt.log_bytes, bytes, log_bytes_max);
+        if let Some(row) = self.build_mut(attempt.build) {
+            row.log
+                .extend(kept.into_iter().map(|record| (attempt.id, record)));
+        }
+        if let Some(attempt) = self.attempts.get_mut(&attempt.id) {
+            attempt.log_bytes = attempt.log_bytes.saturating_add(bytes);
+            attempt.position = Some(frame.seq);
+        }
+        Applied::Stored(frame.seq)
+    }
+}

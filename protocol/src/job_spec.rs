@@ -1,0 +1,149 @@
+//! All that a runner needs for one attempt of a job. It holds no secret.
+//!
+//! The runner checks each field again: the hub is not trusted blindly.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AttemptId, BuildId, CommitId, Fence, StepIndex};
+
+/// One attempt of a job, as handed to a runner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobSpec {
+    /// This try.
+    pub attempt: AttemptId,
+    /// Its number among the tries of the job.
+    pub fence: Fence,
+    /// The build it belongs to.
+    pub build: BuildRef,
+    /// What to check out before each step.
+    pub checkout: CheckoutSpec,
+    /// How far the build is trusted; the runner's ceiling depends on it.
+    pub trust: Trust,
+    /// `BITBUCKET_*` and `CI`, for every step.
+    pub env: BTreeMap<String, String>,
+    /// In the order of execution.
+    pub steps: Vec<StepSpec>,
+}
+
+/// Names a build for people and for paths.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuildRef {
+    /// The build.
+    pub id: BuildId,
+    /// Its number in the repository, from 1.
+    pub number: u64,
+    /// The repository's name on the hub.
+    pub repository: String,
+}
+
+/// How far a build is trusted. Decided by the hub, never by the pipeline file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// A push by a member.
+    Trusted,
+    /// A stranger's pull request.
+    Untrusted,
+}
+
+/// Where the code is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckoutSpec {
+    /// `https:`, `ssh:`, or `file:` where the runner's ceiling names the path.
+    pub url: String,
+    /// The full name of the pushed ref, for example `refs/heads/main`.
+    pub reference: String,
+    /// What was pushed; the ref must reach it.
+    pub commit: CommitId,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepSpec {
+    /// Its place in the build.
+    pub index: StepIndex,
+    /// What people call it.
+    pub name: String,
+    /// The line of the pipeline file where it starts, from 1.
+    pub line: u32,
+    /// How long it may take, in seconds.
+    pub max_time_secs: u64,
+    /// What to execute.
+    pub work: WorkSpec,
+}
+
+/// What a step executes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum WorkSpec {
+    /// Shell lines in a container.
+    Script {
+        /// The image, by tag or digest.
+        image: String,
+        /// Run in one shell with `set -e`.
+        script: Vec<String>,
+        /// Run afterwards, whatever happened.
+        after_script: Vec<String>,
+    },
+    /// A WASI module.
+    Wasm(WasmSpec),
+    /// The file asks for something that this version cannot do; the step fails and says so.
+    Unsupported {
+        /// What it asks for.
+        what: String,
+        /// Where, from 1.
+        line: u32,
+    },
+}
+
+/// A WASI module and what it asks to touch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WasmSpec {
+    /// The path of the module in the commit.
+    pub module: String,
+    /// The line that names it, from 1.
+    pub module_line: u32,
+    /// Its arguments, without the program's name.
+    pub args: Vec<String>,
+    /// Its environment, beside the job's.
+    pub env: BTreeMap<String, String>,
+    /// Workspace paths it may read.
+    pub read: Vec<GrantSpec>,
+    /// Workspace paths it may write.
+    pub write: Vec<GrantSpec>,
+    /// Origins it may reach.
+    pub net: Vec<GrantSpec>,
+    /// Limits it asks for; the runner's own apply where there are none.
+    pub limits: LimitsSpec,
+}
+
+/// One thing asked for, and the line that asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantSpec {
+    /// A workspace path or an origin.
+    pub what: String,
+    /// Where the file asks for it, from 1.
+    pub line: u32,
+}
+
+/// The limits of a step; `None` means the runner's default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsSpec {
+    /// Sum over all linear memories, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Wall time, in seconds.
+    pub time_secs: Option<u64>,
+    /// Standard output and standard error together, in bytes.
+    pub output_bytes: Option<u64>,
+    /// Bytes written to files.
+    pub disk_bytes: Option<u64>,
+}

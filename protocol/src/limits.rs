@@ -1,0 +1,50 @@
+//! Every size and count limit on the wire, each with its reason.
+
+/// Longest text frame, in bytes. An offer of the longest job ([`STEPS_MAX`] steps with full scripts) fits.
+pub const TEXT_FRAME_BYTES_MAX: usize = 1024 * 1024;
+
+/// Longest binary frame, in bytes: a full log frame with its header. Small enough that ten thousand
+/// half-received frames stay under 3 GB, large enough that framing costs nothing at 100 MB/s.
+pub const BINARY_FRAME_BYTES_MAX: usize = 256 * 1024;
+
+/// Most log bytes that one record carries.
+pub const LOG_RECORD_BYTES_MAX: usize = 64 * 1024;
+
+/// Most records in one log frame. A frame of one-byte records stays far below the frame limit.
+pub const LOG_RECORDS_MAX: usize = 4096;
+
+/// Most steps in one job. The largest file seen in the wild has 88 in a whole build.
+pub const STEPS_MAX: usize = 256;
+
+/// Longest script line, in bytes. Whole scripts pasted into one item fit.
+pub const SCRIPT_LINE_BYTES_MAX: usize = 128 * 1024;
+
+/// Most lines in one script.
+pub const SCRIPT_LINES_MAX: usize = 1024;
+
+/// Longest name (step, runner, repository, label), in bytes.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// Longest free text (reason, message, error), in bytes. The rest is cut and marked.
+pub const TEXT_BYTES_MAX: usize = 4096;
+
+/// Most environment variables of a job or a step.
+pub const ENV_VARS_MAX: usize = 512;
+
+/// Longest value of an environment variable, in bytes. Linux refuses more than 128 KiB in one.
+pub const ENV_VALUE_BYTES_MAX: usize = 64 * 1024;
+
+/// Most grants of one kind on one step.
+pub const GRANTS_MAX: usize = 256;
+
+/// Longest path in a grant, in bytes (`PATH_MAX` on Linux).
+pub const PATH_BYTES_MAX: usize = 4096;
+
+/// Most labels of a runner, as in Bitbucket's `runs-on`.
+pub const LABELS_MAX: usize = 10;
+
+/// Most jobs a runner can hold at once.
+pub const SLOTS_MAX: u16 = 256;
+
+/// Attempts that one frame may list: twice what a runner can hold.
+pub const ATTEMPTS_MAX: usize = 512;

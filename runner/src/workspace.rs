@@ -1,0 +1,49 @@
+//! A step's own clean work tree, as a confined directory handle.
+//!
+//! Made by `checkout`, handed to one step, removed afterwards. What the runner itself does in it goes
+//! through the handle and never follows a link out; a path is for those that need one: a bind mount,
+//! a container engine.
+
+use std::path::{Path, PathBuf};
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+
+/// A directory that belongs to one step. Removed with all that is in it when dropped.
+#[derive(Debug)]
+pub struct Workspace {
+    dir: Dir,
+    path: PathBuf,
+}
+
+impl Workspace {
+    /// Makes the empty directory `path`, which must not exist, readable by nobody else.
+    pub fn create(path: &Path) -> std::io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        std::fs::DirBuilder::new().mode(0o700).create(path)?;
+        let dir = Dir::open_ambient_dir(path, ambient_authority())?;
+        Ok(Self {
+            dir,
+            path: path.to_owned(),
+        })
+    }
+
+    /// The handle: every path given to it stays inside.
+    pub fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// The path on the host. For mounting, never for opening what is inside.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        // `remove_dir_all` of the standard library does not follow links (it walks with `openat`).
+        if let Err(error) = std::fs::remove_dir_all(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "could not remove a workspace");
+        }
+    }
+}
