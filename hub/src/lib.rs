@@ -8,6 +8,11 @@
 //! dials a runner. SQL lives under `store/` alone.
 
 // Foundations.
+pub mod authority;
 pub mod clock;
+pub mod config;
+pub mod data_dir;
 pub mod domain;
+pub mod hook;
+pub mod server;
 pub mod store;
