@@ -9,7 +9,9 @@ mod to_wire;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use cofferdam_git::{BadRefName, BadRemoteUrl, Commit, Git, GitError, RefName, RemotePolicy, RemoteUrl};
+use cofferdam_git::{
+    BadRefName, BadRemoteUrl, Commit, Git, GitError, RefName, RemotePolicy, RemoteUrl,
+};
 use cofferdam_pipeline::{ChangedFiles, Diagnostic, Outcome, PIPELINE_FILE_NAMES, Reference};
 use cofferdam_protocol::job_spec::Trust;
 use cofferdam_protocol::{BuildId, JobId};
@@ -101,13 +103,19 @@ impl Resolver {
         let reference: RefName = push.reference.parse()?;
         let Some(pushed) = pushed_name(&reference) else {
             let why = format!("{reference} is neither a branch nor a tag.");
-            return Ok(Answer::Nothing { why, diagnostics: String::new() });
+            return Ok(Answer::Nothing {
+                why,
+                diagnostics: String::new(),
+            });
         };
         let commit = self.fetch(repository, &reference, &push, cancel).await?;
         let Some((file_name, source)) = pipeline_file(&commit).await? else {
             let names = PIPELINE_FILE_NAMES.join(" nor ");
             let why = format!("The commit has neither {names}.");
-            return Ok(Answer::Nothing { why, diagnostics: String::new() });
+            return Ok(Answer::Nothing {
+                why,
+                diagnostics: String::new(),
+            });
         };
         let pushed = cofferdam_pipeline::Push {
             reference: pushed,
@@ -120,7 +128,8 @@ impl Resolver {
             Outcome::Invalid => self.admit(push, String::new(), diagnostics, None).await,
             Outcome::Planned(plan) => {
                 let jobs = plan.jobs.into_iter().map(|job| self.new_job(job)).collect();
-                self.admit(push, plan.selected, diagnostics, Some(jobs)).await
+                self.admit(push, plan.selected, diagnostics, Some(jobs))
+                    .await
             }
         }
     }
@@ -133,9 +142,15 @@ impl Resolver {
         cancel: &CancellationToken,
     ) -> Result<Commit, ResolveError> {
         let url = RemoteUrl::parse(&repository.url, &self.remotes).map_err(|source| {
-            ResolveError::Remote { repository: repository.name.to_string(), source }
+            ResolveError::Remote {
+                repository: repository.name.to_string(),
+                source,
+            }
         })?;
-        let mirror = self.git.mirror(&self.mirrors.join(repository.name.as_str())).await?;
+        let mirror = self
+            .git
+            .mirror(&self.mirrors.join(repository.name.as_str()))
+            .await?;
         let commit = push
             .commit
             .as_str()
@@ -145,10 +160,18 @@ impl Resolver {
     }
 
     fn new_job(&self, job: cofferdam_pipeline::JobPlan) -> NewJob {
-        let cofferdam_pipeline::JobPlan { needs, stage: _, runs_on, steps } = job;
+        let cofferdam_pipeline::JobPlan {
+            needs,
+            stage: _,
+            runs_on,
+            steps,
+        } = job;
         NewJob {
             id: JobId::new(self.entropy.id(self.clock.now())),
-            needs: needs.into_iter().filter_map(|ordinal| u32::try_from(ordinal).ok()).collect(),
+            needs: needs
+                .into_iter()
+                .filter_map(|ordinal| u32::try_from(ordinal).ok())
+                .collect(),
             runs_on,
             steps: steps.into_iter().map(to_wire::step).collect(),
         }
@@ -172,15 +195,23 @@ impl Resolver {
             jobs,
         };
         Ok(match (self.builds.admit(new).await?, is_planned) {
-            (Admission::New(build), true) => Answer::Planned { build, is_new: true },
-            (Admission::Known(build), true) => Answer::Planned { build, is_new: false },
+            (Admission::New(build), true) => Answer::Planned {
+                build,
+                is_new: true,
+            },
+            (Admission::Known(build), true) => Answer::Planned {
+                build,
+                is_new: false,
+            },
             (Admission::New(build) | Admission::Known(build), false) => Answer::Invalid { build },
         })
     }
 }
 
 fn pushed_name(reference: &RefName) -> Option<Reference> {
-    let branch = reference.branch().map(|name| Reference::Branch(name.to_owned()));
+    let branch = reference
+        .branch()
+        .map(|name| Reference::Branch(name.to_owned()));
     branch.or_else(|| reference.tag().map(|name| Reference::Tag(name.to_owned())))
 }
 
@@ -203,10 +234,9 @@ async fn pipeline_file(commit: &Commit) -> Result<Option<(&'static str, Vec<u8>)
 }
 
 fn rendered(diagnostics: &[Diagnostic], source: &[u8], file_name: &str) -> String {
-    let source = String::from_utf8_lossy(source);
     let mut text = String::new();
     for diagnostic in diagnostics {
-        let next = diagnostic.render(&source, file_name);
+        let next = diagnostic.render(source, file_name);
         if text.len() + next.len() > DIAGNOSTICS_BYTES_MAX {
             text.push_str("… and more\n");
             break;

@@ -3,8 +3,8 @@
 //! whether it travels.
 
 use cofferdam_pipeline::{
-    Clock, GrantRequest, LimitRequest, ModuleRef, NetGrant, PathGrant, Random, ScriptStep, StepKind,
-    StepPlan, WasmStep,
+    Clock, GrantRequest, LimitRequest, ModuleRef, NetGrant, PathGrant, Random, ScriptStep,
+    StepKind, StepPlan, WasmStep,
 };
 use cofferdam_protocol::StepIndex;
 use cofferdam_protocol::job_spec::{GrantSpec, LimitsSpec, StepSpec, WasmSpec, WorkSpec};
@@ -12,21 +12,57 @@ use cofferdam_protocol::job_spec::{GrantSpec, LimitsSpec, StepSpec, WasmSpec, Wo
 /// A step as a runner will be handed it.
 pub(super) fn step(step: StepPlan) -> StepSpec {
     // How often a step is retried is not the file's yet: the hub's own rule is the language's default.
-    let StepPlan { index, name, line, max_time_secs, retry: _, kind } = step;
+    let StepPlan {
+        index,
+        name,
+        line,
+        max_time_secs,
+        retry: _,
+        kind,
+    } = step;
     let work = match kind {
-        StepKind::Script(ScriptStep { image, script, after_script }) => {
-            WorkSpec::Script { image, script, after_script }
-        }
+        StepKind::Script(ScriptStep {
+            image,
+            script,
+            after_script,
+        }) => WorkSpec::Script {
+            image,
+            script,
+            after_script,
+        },
         StepKind::Wasm(step) => wasm(step),
         StepKind::Unsupported { what, line } => WorkSpec::Unsupported { what, line },
     };
-    StepSpec { index: StepIndex(index), name, line, max_time_secs, work }
+    StepSpec {
+        index: StepIndex(index),
+        name,
+        line,
+        max_time_secs,
+        work,
+    }
 }
 
 fn wasm(step: WasmStep) -> WorkSpec {
-    let WasmStep { module, module_line, args, env, grants, limits } = step;
-    let GrantRequest { read, write, net, secrets, clock, random } = grants;
-    let unsupported = |what: &str, line| WorkSpec::Unsupported { what: what.to_owned(), line };
+    let WasmStep {
+        module,
+        module_line,
+        args,
+        env,
+        grants,
+        limits,
+    } = step;
+    let GrantRequest {
+        read,
+        write,
+        net,
+        secrets,
+        clock,
+        random,
+    } = grants;
+    let unsupported = |what: &str, line| WorkSpec::Unsupported {
+        what: what.to_owned(),
+        line,
+    };
     let module = match module {
         ModuleRef::Path(path) => path,
         ModuleRef::FirstParty(name) => {
@@ -62,10 +98,23 @@ fn path(grant: PathGrant) -> GrantSpec {
 }
 
 fn origin(grant: &NetGrant) -> GrantSpec {
-    GrantSpec { what: grant.to_string(), line: grant.line }
+    GrantSpec {
+        what: grant.to_string(),
+        line: grant.line,
+    }
 }
 
 fn wire_limits(limits: LimitRequest) -> LimitsSpec {
-    let LimitRequest { memory_bytes, time_secs, output_bytes, disk_bytes } = limits;
-    LimitsSpec { memory_bytes, time_secs, output_bytes, disk_bytes }
+    let LimitRequest {
+        memory_bytes,
+        time_secs,
+        output_bytes,
+        disk_bytes,
+    } = limits;
+    LimitsSpec {
+        memory_bytes,
+        time_secs,
+        output_bytes,
+        disk_bytes,
+    }
 }

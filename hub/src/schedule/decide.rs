@@ -53,7 +53,10 @@ pub fn decide(queue: &[Waiting], online: &[OnlineRunner]) -> Vec<Assignment> {
             .min_by_key(|runner| (u16::MAX - runner.free_slots, runner.labels.len(), runner.id));
         if let Some(runner) = best {
             runner.free_slots -= 1;
-            assignments.push(Assignment { job: waiting.job, runner: runner.id });
+            assignments.push(Assignment {
+                job: waiting.job,
+                runner: runner.id,
+            });
         }
     }
     assignments
@@ -64,7 +67,10 @@ pub fn why_waiting(runs_on: &[String], online: &[OnlineRunner]) -> String {
     if online.is_empty() {
         return "no runner is online".to_owned();
     }
-    let mut fitting = online.iter().filter(|runner| fits(runs_on, &runner.labels)).peekable();
+    let mut fitting = online
+        .iter()
+        .filter(|runner| fits(runs_on, &runner.labels))
+        .peekable();
     if fitting.peek().is_none() {
         return format!("no online runner has the labels {}", runs_on.join(", "));
     }
@@ -89,7 +95,10 @@ fn in_turns(queue: &[Waiting]) -> Vec<&Waiting> {
         *turn += 1;
     }
     turns.sort_unstable();
-    turns.into_iter().filter_map(|(_, place)| queue.get(place)).collect()
+    turns
+        .into_iter()
+        .filter_map(|(_, place)| queue.get(place))
+        .collect()
 }
 
 #[cfg(test)]

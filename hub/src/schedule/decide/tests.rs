@@ -39,7 +39,10 @@ fn the_oldest_job_goes_first() {
 
 #[test]
 fn a_job_goes_only_where_all_its_labels_are() {
-    let queue = [waiting(1, "a", &["linux", "gpu"]), waiting(2, "a", &["linux"])];
+    let queue = [
+        waiting(1, "a", &["linux", "gpu"]),
+        waiting(2, "a", &["linux"]),
+    ];
     let runners = [online(8, 1, &["linux"]), online(9, 1, &["gpu"])];
     assert_eq!(check(&queue, &runners), "2→8");
 }
@@ -53,15 +56,23 @@ fn a_job_without_wishes_leaves_the_special_runner_free() {
 
 #[test]
 fn jobs_spread_over_runners() {
-    let queue = [waiting(1, "a", &[]), waiting(2, "a", &[]), waiting(3, "a", &[])];
+    let queue = [
+        waiting(1, "a", &[]),
+        waiting(2, "a", &[]),
+        waiting(3, "a", &[]),
+    ];
     let runners = [online(8, 2, &[]), online(9, 2, &[])];
     assert_eq!(check(&queue, &runners), "1→8 2→9 3→8");
 }
 
 #[test]
 fn a_busy_repository_does_not_hold_up_another() {
-    let queue =
-        [waiting(1, "a", &[]), waiting(2, "a", &[]), waiting(3, "a", &[]), waiting(4, "b", &[])];
+    let queue = [
+        waiting(1, "a", &[]),
+        waiting(2, "a", &[]),
+        waiting(3, "a", &[]),
+        waiting(4, "b", &[]),
+    ];
     assert_eq!(check(&queue, &[online(9, 2, &[])]), "1→9 4→9");
 }
 
@@ -70,9 +81,21 @@ fn a_waiting_job_says_what_it_waits_for() {
     let gpu = ["gpu".to_owned()];
     for (runs_on, runners, expected) in [
         (&[][..], vec![], "no runner is online"),
-        (&gpu[..], vec![online(1, 1, &[])], "no online runner has the labels gpu"),
-        (&gpu[..], vec![online(1, 0, &["gpu"])], "every runner that could take it is busy"),
-        (&[][..], vec![online(1, 1, &[])], "it is about to be handed to a runner"),
+        (
+            &gpu[..],
+            vec![online(1, 1, &[])],
+            "no online runner has the labels gpu",
+        ),
+        (
+            &gpu[..],
+            vec![online(1, 0, &["gpu"])],
+            "every runner that could take it is busy",
+        ),
+        (
+            &[][..],
+            vec![online(1, 1, &[])],
+            "it is about to be handed to a runner",
+        ),
     ] {
         assert_eq!(why_waiting(runs_on, &runners), expected);
     }
