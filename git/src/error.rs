@@ -52,10 +52,11 @@ pub enum GitError {
     Cancelled { what: &'static str },
     #[error("git took longer than {secs} s to {what}")]
     TimedOut { what: &'static str, secs: u64 },
-    #[error("git could not {what} ({how}): {detail}")]
+    #[error("git could not {what} ({how}){}", after_colon(detail))]
     Failed {
         what: &'static str,
         how: String,
+        /// The end of git's own message, which may be empty.
         detail: String,
     },
     #[error("could not {what} at {path}")]
@@ -85,15 +86,16 @@ pub enum GitError {
     BadObject { url: String, finding: String },
     #[error("{url} has no {reference}")]
     NoSuchRef { url: String, reference: RefName },
-    #[error(
-        "{reference} of {url} does not reach {commit} within its newest {generations} generations"
-    )]
+    #[error("{reference} of {url} does not reach {commit}{}", within(*generations))]
     NotReached {
         url: String,
         reference: RefName,
         commit: CommitId,
-        generations: u32,
+        /// How far was looked, if not at the whole history.
+        generations: Option<u32>,
     },
+    #[error("{url} has ids of another kind than {commit}")]
+    OtherKindOfId { url: String, commit: CommitId },
     #[error("{id} is a {kind}, not a commit")]
     NotACommit { id: CommitId, kind: String },
 
@@ -133,6 +135,7 @@ impl GitError {
         match self {
             Self::NoSuchRef { .. }
             | Self::NotReached { .. }
+            | Self::OtherKindOfId { .. }
             | Self::NotACommit { .. }
             | Self::PackTooLarge { .. }
             | Self::BadObject { .. }
@@ -152,6 +155,20 @@ impl GitError {
             | Self::NotEmpty { .. } => Blame::Ours,
         }
     }
+}
+
+fn after_colon(detail: &str) -> String {
+    if detail.is_empty() {
+        String::new()
+    } else {
+        format!(": {detail}")
+    }
+}
+
+fn within(generations: Option<u32>) -> String {
+    generations.map_or_else(String::new, |count| {
+        format!(" within its newest {count} generations")
+    })
 }
 
 /// Makes bytes that others wrote fit for one line of a message: what a terminal would obey, or what

@@ -15,7 +15,8 @@ mod limits;
 mod names;
 mod process;
 
-// The walk: a git program, a mirror, a proven commit, its repository on disk.
+// The walk: a git program, a mirror, a proven commit, its repository on disk. The lines stand apart
+// because rustfmt sorts neighbours.
 mod git;
 
 mod mirror;

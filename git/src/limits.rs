@@ -36,7 +36,7 @@ pub(crate) const MEMORY_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 
 /// Time for a git process that only reads our own mirror. A listing of half a million entries takes
 /// a second.
-pub(crate) const LOCAL_TIME_MAX: Duration = Duration::from_secs(60);
+pub(crate) const LOCAL_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// Packs in a mirror before it is begun anew: each fetch adds one, git looks into all of them, and
 /// we never repack, because that would run git for long over hostile objects to save little.

@@ -13,7 +13,7 @@ use crate::error::GitError;
 use crate::limits::{DEPTH_FIRST, DEPTH_LAST, MIRROR_TIPS_MAX};
 use crate::names::{CommitId, Protocol, RefName, RemoteUrl};
 use crate::process::{Call, Ended, upload_pack};
-use crate::store::Store;
+use crate::store::{Store, holds_file_of};
 
 /// Bytes of the answers `commit`, `tree`, `blob` and `tag`.
 const KIND_BYTES_MAX: usize = 16;
@@ -28,10 +28,19 @@ pub struct Mirror {
 struct Asked<'a> {
     url: &'a RemoteUrl,
     reference: &'a RefName,
+    commit: &'a CommitId,
     generations: u32,
     /// The ref of the mirror that the answer is put under.
     tip: String,
     git_dir: PathBuf,
+}
+
+impl Asked<'_> {
+    /// Whether git left out parents because of the depth. It keeps one list for the whole mirror, so
+    /// this may be so for another ref only, which costs no more than a second look.
+    fn is_shallow(&self) -> bool {
+        self.git_dir.join("shallow").exists()
+    }
 }
 
 impl Mirror {
@@ -66,6 +75,7 @@ impl Mirror {
         let mut asked = Asked {
             url,
             reference,
+            commit,
             generations: DEPTH_FIRST,
             tip: remembered_tip(url, reference),
             git_dir,
@@ -73,11 +83,11 @@ impl Mirror {
         for generations in [DEPTH_FIRST, DEPTH_LAST] {
             asked.generations = generations;
             self.fetch_tip(&asked, cancel).await?;
-            if self.reaches(&asked, commit, cancel).await? {
+            if self.reaches(&asked, cancel).await? {
                 let store = Arc::clone(&self.store);
                 return Ok(Commit::new(store, commit.clone(), reference.clone()));
             }
-            if !asked.git_dir.join("shallow").exists() {
+            if !asked.is_shallow() {
                 break;
             }
         }
@@ -85,7 +95,7 @@ impl Mirror {
             url: url.to_string(),
             reference: reference.clone(),
             commit: commit.clone(),
-            generations: DEPTH_LAST,
+            generations: asked.is_shallow().then_some(DEPTH_LAST),
         })
     }
 
@@ -136,17 +146,22 @@ impl Mirror {
     /// Git tells these apart by its messages alone, which `LC_ALL=C` keeps in English.
     fn why_not_fetched(&self, asked: &Asked<'_>, ended: Ended) -> GitError {
         let url = asked.url.to_string();
-        if ended.is_file_too_long() {
+        let bytes_max = self.store.limits.mirror_bytes_max;
+        // The process that was cut off is one that `git fetch` started, and it says nothing of it.
+        if ended.is_file_too_long() || holds_file_of(&asked.git_dir, bytes_max) {
             GitError::PackTooLarge {
                 url,
                 reference: asked.reference.clone(),
-                bytes_max: self.store.limits.mirror_bytes_max,
+                bytes_max,
             }
+        } else if ended.detail.contains("mismatched algorithms") {
+            let commit = asked.commit.clone();
+            GitError::OtherKindOfId { url, commit }
         } else if ended.detail.contains("couldn't find remote ref") {
             let reference = asked.reference.clone();
             GitError::NoSuchRef { url, reference }
         } else if ended.detail.contains("fsck error") {
-            let finding = ended.detail;
+            let finding = finding(&ended.detail);
             GitError::BadObject { url, finding }
         } else {
             ended.into_error("fetch")
@@ -157,9 +172,9 @@ impl Mirror {
     async fn reaches(
         &self,
         asked: &Asked<'_>,
-        commit: &CommitId,
         cancel: &CancellationToken,
     ) -> Result<bool, GitError> {
+        let commit = asked.commit;
         let program = &self.store.program;
         let what = "look at the commit";
         let call = Call::reading(what, &asked.git_dir).args(["cat-file", "-t", commit.as_str()]);
@@ -202,6 +217,13 @@ impl Mirror {
             _ => Err(ended.into_error(what)),
         }
     }
+}
+
+/// The last finding among what git's check says: `error: object ID: NAME: EXPLANATION / fatal: …`.
+fn finding(detail: &str) -> String {
+    let finding = detail.rsplit("error: object ").next().unwrap_or(detail);
+    let end = finding.find(" / fatal: ").unwrap_or(finding.len());
+    finding[..end].to_owned()
 }
 
 /// The ref of the mirror that remembers a tip for the next fetch.

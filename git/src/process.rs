@@ -147,7 +147,7 @@ impl Program {
         let cut = running.watch(cancel, call.time_max, read).await;
         let (status, detail) = running.end().await.map_err(failed_to_start)?;
         let detail = harmless(&detail);
-        tracing::debug!(call = what, status = %status, detail, "git could or could not {what}");
+        tracing::debug!(call = what, status = %status, detail, "git ended, asked to {what}");
         match cut {
             Some(Cut::Cancelled) => Err(GitError::Cancelled { what }),
             Some(Cut::TimedOut) => Err(GitError::TimedOut {

@@ -162,6 +162,16 @@ pub(crate) fn bytes_below(directory: &Path) -> io::Result<u64> {
     Ok(sum)
 }
 
+/// Whether one of its files is so long. What cannot be read is not.
+pub(crate) fn holds_file_of(directory: &Path, bytes: u64) -> bool {
+    let mut holds = false;
+    let visited = visit(directory, &mut |_, _, found| {
+        holds |= found.size() >= bytes;
+        Ok(())
+    });
+    visited.is_ok() && holds
+}
+
 fn pack_count(git_dir: &Path) -> io::Result<usize> {
     let mut count = 0;
     visit(git_dir, &mut |_, name, _| {
@@ -171,12 +181,12 @@ fn pack_count(git_dir: &Path) -> io::Result<usize> {
     Ok(count)
 }
 
+/// Is given a path, its last component, and what stands there.
+type Visitor<'a> = dyn FnMut(&Path, &[u8], &fs::Metadata) -> io::Result<()> + 'a;
+
 /// Calls `each` for everything below a directory that is not a directory. What vanishes meanwhile
 /// is passed over, because git renames its files while we look.
-fn visit(
-    directory: &Path,
-    each: &mut dyn FnMut(&Path, &[u8], &fs::Metadata) -> io::Result<()>,
-) -> io::Result<()> {
+fn visit(directory: &Path, each: &mut Visitor<'_>) -> io::Result<()> {
     let mut waiting = vec![directory.to_path_buf()];
     while let Some(directory) = waiting.pop() {
         let Some(entries) = unless_gone(fs::read_dir(&directory))? else {

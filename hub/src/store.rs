@@ -12,8 +12,11 @@
 //! is unknown all the same is a [`StoreError`]: the hub contradicts itself.
 
 pub mod memory;
+pub mod sqlite;
 
 mod changes;
+#[cfg(test)]
+mod contract;
 mod frame;
 mod plan;
 

@@ -8,6 +8,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -70,7 +71,9 @@ impl Commit {
                 submodules: survey.submodules,
             }),
             Err(error) => {
-                make_empty(into);
+                let into = into.to_path_buf();
+                // A panic in there leaves files behind, as any other failure to remove them does.
+                drop(tokio::task::spawn_blocking(move || make_empty(&into)).await);
                 Err(error)
             }
         }
@@ -184,35 +187,44 @@ impl Steps<'_> {
         has_attributes: bool,
         cancel: &CancellationToken,
     ) -> Result<(), GitError> {
-        let mut call = self.call("write the work tree");
+        let what = "write the work tree";
+        let mut call = self.call(what);
         call.work_tree = Some(self.into);
         let call = call.args(["read-tree", "-m", "-u", "--no-recurse-submodules"]);
         let call = call.args([self.commit.id.as_str()]);
-        if !has_attributes {
-            return self.run(call, cancel).await;
-        }
         // An encoding, a line end or `$Id$` can make a file up to twelve times as long.
         let bytes_max = self.commit.store.limits.tree_bytes_max;
         let stop = cancel.child_token();
-        let writing = self.run(call, &stop);
+        let mut no_output = |_: &[u8]| ControlFlow::Continue(());
+        let writing = (self.commit.store.program).run(call, &stop, &mut no_output);
         tokio::pin!(writing);
-        let outgrown = tokio::select! {
-            written = &mut writing => { written?; measure(self.into).await > bytes_max }
-            () = outgrows(self.into, bytes_max) => {
+        let ended = tokio::select! {
+            ended = &mut writing => Some(ended?),
+            () = outgrows(self.into, bytes_max), if has_attributes => {
                 stop.cancel();
                 // The answer is that it was cancelled; what counts is that it is gone.
                 drop(writing.await);
-                true
+                None
             }
         };
-        if outgrown {
-            return Err(GitError::TreeTooLarge {
-                commit: self.commit.id.clone(),
-                limit: TreeLimit::BytesOnDisk(bytes_max),
-                path: ".gitattributes".to_owned(),
-            });
+        let Some(ended) = ended.filter(|ended| !ended.is_file_too_long()) else {
+            return Err(self.outgrown());
+        };
+        if !ended.is_success() {
+            return Err(ended.into_error(what));
+        }
+        if has_attributes && measure(self.into).await > bytes_max {
+            return Err(self.outgrown());
         }
         Ok(())
+    }
+
+    fn outgrown(&self) -> GitError {
+        GitError::TreeTooLarge {
+            commit: self.commit.id.clone(),
+            limit: TreeLimit::BytesOnDisk(self.commit.store.limits.tree_bytes_max),
+            path: ".gitattributes".to_owned(),
+        }
     }
 
     /// Until here HEAD leads to no commit, so an interrupted work tree cannot pass for a whole one.

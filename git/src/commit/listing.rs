@@ -196,7 +196,7 @@ fn too_large(limit: TreeLimit, path: &[u8]) -> Refusal {
 
 /// The beginning of a path, for a message.
 fn shown(path: &[u8]) -> String {
-    const SHOWN_BYTES_MAX: usize = 200;
+    const SHOWN_BYTES_MAX: usize = 60;
     match path.get(..SHOWN_BYTES_MAX) {
         Some(start) => format!("{}…", harmless(start)),
         None => harmless(path),

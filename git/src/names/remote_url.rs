@@ -265,14 +265,14 @@ fn check_port(port: &str) -> Result<(), BadRemoteUrl> {
 
 /// What is left of an address after its host, without the slash between them.
 fn check_path(path: &str) -> Result<(), BadRemoteUrl> {
-    const PUNCTUATION: &[u8] = b"/._~+-@:=,!$&'()*%";
+    let is_plain = |character: char| {
+        character.is_ascii_alphanumeric() || "/._~+-@:=,!$&'()*%".contains(character)
+    };
     let bytes = path.as_bytes();
     if bytes.is_empty() {
         return Err(BadRemoteUrl::Path);
     }
-    let forbidden =
-        (path.chars()).find(|found| !found.is_ascii() || !is_path_byte(*found as u8, PUNCTUATION));
-    if let Some(character) = forbidden {
+    if let Some(character) = path.chars().find(|character| !is_plain(*character)) {
         return Err(BadRemoteUrl::Character(character));
     }
     if path.split('/').any(|component| component == "..") {
@@ -280,19 +280,14 @@ fn check_path(path: &str) -> Result<(), BadRemoteUrl> {
     }
     // Git decodes what `%` stands for. `%0a` is how a line is smuggled into a credential's protocol.
     for (at, _) in path.match_indices('%') {
-        let digits = bytes
-            .get(at + 1..at + 3)
-            .and_then(|two| str::from_utf8(two).ok());
-        match digits.map(|two| u8::from_str_radix(two, 16)) {
-            Some(Ok(decoded)) if !decoded.is_ascii_control() => {}
+        // Controls are 00 to 1f, and 7f.
+        match bytes.get(at + 1..at + 3) {
+            Some([b'0' | b'1', _] | [b'7', b'f' | b'F']) => return Err(BadRemoteUrl::Path),
+            Some([high, low]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {}
             _ => return Err(BadRemoteUrl::Path),
         }
     }
     Ok(())
-}
-
-fn is_path_byte(byte: u8, punctuation: &[u8]) -> bool {
-    byte.is_ascii_alphanumeric() || punctuation.contains(&byte)
 }
 
 fn parse_file(path: &Path, policy: &RemotePolicy) -> Result<Place, BadRemoteUrl> {

@@ -2,7 +2,8 @@
 //!
 //! Linux kills a process that asked for it when the *thread* that started it ends, not when the
 //! process does. Threads of tokio come and go, so git is started by one that lives as long as the
-//! [`Program`](super::Program).
+//! [`Program`](super::Program). If we are killed, the kernel kills git; what git started, ssh or the
+//! program that serves a repository, ends when it finds its pipes closed.
 
 use std::io;
 use std::process::Stdio;

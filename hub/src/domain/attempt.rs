@@ -37,6 +37,20 @@ pub enum AttemptEnd {
     Returned,
 }
 
+impl AttemptEnd {
+    /// Every end there is.
+    pub const ALL: [Self; 3] = [Self::Finished, Self::Lost, Self::Returned];
+
+    /// Its name, for the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Lost => "lost",
+            Self::Returned => "returned",
+        }
+    }
+}
+
 /// Whether a report's turn has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {

@@ -32,6 +32,19 @@ pub enum RunnerState {
     Revoked,
 }
 
+impl RunnerState {
+    /// Every state there is.
+    pub const ALL: [Self; 2] = [Self::Active, Self::Revoked];
+
+    /// Its name, for people and for the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
 /// A one-time token, of which the hub keeps only the hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinToken {

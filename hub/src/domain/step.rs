@@ -4,7 +4,7 @@ use cofferdam_protocol::StepIndex;
 use cofferdam_protocol::report::{Blame, JobResult, StepResult};
 use jiff::Timestamp;
 
-use super::BadTransition;
+use super::{BadTransition, JobStateEvent};
 
 /// What is known about one step of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +109,14 @@ pub enum StepClose {
 }
 
 impl StepClose {
+    /// Why `event` closes the steps of the attempt that it ends.
+    pub const fn by(event: &JobStateEvent) -> Self {
+        match event {
+            JobStateEvent::Finish { result, .. } => Self::Finished(*result),
+            _ => Self::Lost,
+        }
+    }
+
     fn result(self) -> StepResult {
         match self {
             Self::Finished(JobResult::Cancelled) => StepResult::Cancelled,

@@ -30,32 +30,33 @@ pub(super) fn measure(frame: &LogFrame, steps: &[StepIndex]) -> Result<u64, Stri
     Ok(bytes as u64)
 }
 
-/// The records of a frame that are kept when the attempt has `log_bytes` already, the frame takes
-/// `bytes`, and at most `log_bytes_max` are kept. A frame is kept whole or not at all; in place of the
-/// first that is not, one record says so.
-pub(super) fn keep(
-    records: Vec<LogRecord>,
-    log_bytes: u64,
-    bytes: u64,
-    log_bytes_max: u64,
-) -> Vec<LogRecord> {
-    let after = log_bytes.saturating_add(bytes);
-    if after <= log_bytes_max {
-        return records;
+/// How much of a frame is kept.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// All of it.
+    Whole,
+    /// None of it, but this record in its place.
+    Mark(LogRecord),
+    /// None of it.
+    Nothing,
+}
+
+/// How much of a frame that takes `bytes` is kept when its attempt has `log_bytes` already and
+/// `log_bytes_max` is the limit. The first frame that goes beyond leaves a mark.
+pub(super) fn keep(frame: &LogFrame, bytes: u64, log_bytes: u64, log_bytes_max: u64) -> Kept {
+    if log_bytes.saturating_add(bytes) <= log_bytes_max {
+        return Kept::Whole;
     }
-    if log_bytes > log_bytes_max {
-        return Vec::new();
+    match frame.records.first() {
+        Some(first) if log_bytes <= log_bytes_max => Kept::Mark(LogRecord {
+            step: first.step,
+            origin: Origin::System,
+            at_ms: first.at_ms,
+            bytes: format!(
+                "The log of this job is longer than {log_bytes_max} bytes. The rest is not kept.\n"
+            )
+            .into_bytes(),
+        }),
+        _ => Kept::Nothing,
     }
-    let mark = |first: &LogRecord| {
-        LogRecord {
-        step: first.step,
-        origin: Origin::System,
-        at_ms: first.at_ms,
-        bytes: format!(
-            "The log of this job is longer than {log_bytes_max} bytes. The rest of it is not kept.\n"
-        )
-        .into_bytes(),
-    }
-    };
-    records.first().map(mark).into_iter().collect()
 }

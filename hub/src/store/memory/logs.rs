@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use cofferdam_protocol::{BuildId, LogFrame, RunnerId, StepIndex};
 
 use super::{MemoryStore, Rows};
+use crate::store::frame::Kept;
 use crate::store::{Applied, LogPage, LogStore, StoreError, frame};
 
 #[async_trait]
@@ -53,10 +54,14 @@ impl Rows {
             Ok(bytes) => bytes,
             Err(why) => return Applied::Refused(why),
         };
-        let kept = frame::keep(frame.records, attempt.log_bytes, bytes, log_bytes_max);
+        let kept = match frame::keep(&frame, bytes, attempt.log_bytes, log_bytes_max) {
+            Kept::Whole => frame.records,
+            Kept::Mark(record) => vec![record],
+            Kept::Nothing => Vec::new(),
+        };
         if let Some(row) = self.build_mut(attempt.build) {
-            row.log
-                .extend(kept.into_iter().map(|record| (attempt.id, record)));
+            let records = kept.into_iter().map(|record| (attempt.id, record));
+            row.log.extend(records);
         }
         if let Some(attempt) = self.attempts.get_mut(&attempt.id) {
             attempt.log_bytes = attempt.log_bytes.saturating_add(bytes);

@@ -67,7 +67,7 @@ impl QueueStore for MemoryStore {
             return Ok(false);
         }
         let job = job.id;
-        rows.take(job, JobStateEvent::Renew { until }, until)
+        rows.take_surely(job, JobStateEvent::Renew { until }, until)
             .map_err(doing("renew a lease"))?;
         Ok(true)
     }
@@ -86,7 +86,7 @@ impl QueueStore for MemoryStore {
             return Ok(false);
         }
         let job = job.id;
-        rows.take(job, JobStateEvent::Return { at: now }, now)
+        rows.take_surely(job, JobStateEvent::Return { at: now }, now)
             .map_err(doing("give an attempt back"))?;
         self.changes.mark();
         Ok(true)
@@ -99,7 +99,7 @@ impl QueueStore for MemoryStore {
         for job in &ended {
             if let JobState::Leased(attempt) = &job.state {
                 let event = attempt.lease_end(rows.losses(job.id), now);
-                rows.take(job.id, event, now)
+                rows.take_surely(job.id, event, now)
                     .map_err(doing("expire the leases"))?;
             }
         }
@@ -112,7 +112,7 @@ impl QueueStore for MemoryStore {
     async fn refresh_all(&self, until: Timestamp) -> Result<(), StoreError> {
         let mut rows = self.rows();
         for job in rows.leases() {
-            rows.take(job.id, JobStateEvent::Renew { until }, until)
+            rows.take_surely(job.id, JobStateEvent::Renew { until }, until)
                 .map_err(doing("refresh the leases"))?;
         }
         Ok(())
@@ -126,6 +126,7 @@ impl QueueStore for MemoryStore {
 
     async fn apply(&self, report: Report) -> Result<Applied, StoreError> {
         let applied = self.rows().apply(report);
+        let applied = applied.map_err(doing("apply a report"))?;
         if let Applied::Stored(_) = applied {
             self.changes.mark();
         }
@@ -273,25 +274,42 @@ impl Rows {
             position: None,
             log_bytes: 0,
         };
-        self.take(id, JobStateEvent::Lease(leased), lease_until)?;
+        self.take_surely(id, JobStateEvent::Lease(leased), lease_until)?;
         self.attempts.insert(attempt, record);
         Ok(Some(leased))
     }
 
     /// Lets a job take an event, and everything that follows from it.
-    fn take(&mut self, id: JobId, event: JobStateEvent, now: Timestamp) -> Result<(), Failure> {
+    fn take(
+        &mut self,
+        id: JobId,
+        event: JobStateEvent,
+        now: Timestamp,
+    ) -> Result<Result<(), BadTransition>, Failure> {
         let mut rows = self.builds.iter_mut();
         let row = rows.find(|row| row.jobs.iter().any(|job| job.id == id));
         let Some(row) = row else {
             return Err(format!("there is no job {id}").into());
         };
         let mut graph = row.graph()?;
-        graph.take(id, event.clone())?;
+        if let Err(bad) = graph.take(id, event.clone()) {
+            return Ok(Err(bad));
+        }
         row.put(&graph, now);
         if let Some(end) = event.attempt_end() {
             self.end_attempt(id, end, &event, now);
         }
-        Ok(())
+        Ok(Ok(()))
+    }
+
+    /// As [`Self::take`], where the caller has seen that the job can take the event.
+    fn take_surely(
+        &mut self,
+        id: JobId,
+        event: JobStateEvent,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        Ok(self.take(id, event, now)??)
     }
 
     fn end_attempt(&mut self, job: JobId, end: AttemptEnd, event: &JobStateEvent, now: Timestamp) {
@@ -299,10 +317,7 @@ impl Rows {
         let live = attempts.find(|attempt| attempt.job == job && attempt.end.is_none());
         let Some(live) = live else { return };
         live.end = Some(end);
-        let close = match event {
-            JobStateEvent::Finish { result, .. } => StepClose::Finished(*result),
-            _ => StepClose::Lost,
-        };
+        let close = StepClose::by(event);
         if let Some(steps) = self.steps.get_mut(&live.id) {
             for state in steps.values_mut() {
                 *state = state.clone().closed(now, close);
@@ -310,17 +325,21 @@ impl Rows {
         }
     }
 
-    fn apply(&mut self, report: Report) -> Applied {
+    fn apply(&mut self, report: Report) -> Result<Applied, Failure> {
         let attempt = match self.turn(report.attempt, report.runner, report.fence, report.seq) {
             Ok(attempt) => attempt.clone(),
-            Err(applied) => return applied,
+            Err(applied) => return Ok(applied),
         };
         let now = report.now;
         let taken = match report.event {
-            JobEvent::Started => self.take(attempt.job, JobStateEvent::Start(now), now),
+            JobEvent::Started => {
+                let taken = self.take(attempt.job, JobStateEvent::Start(now), now)?;
+                taken.map_err(|bad| bad.to_string())
+            }
             JobEvent::Finished { result } => {
                 let event = JobStateEvent::Finish { result, at: now };
-                self.take(attempt.job, event, now)
+                let taken = self.take(attempt.job, event, now)?;
+                taken.map_err(|bad| bad.to_string())
             }
             JobEvent::StepStarted { step } => self.take_step(&attempt, step, |before| {
                 StepState::started(before, report.at)
@@ -334,12 +353,12 @@ impl Rows {
             }),
         };
         if let Err(why) = taken {
-            return Applied::Refused(why.to_string());
+            return Ok(Applied::Refused(why));
         }
         if let Some(attempt) = self.attempts.get_mut(&attempt.id) {
             attempt.position = Some(report.seq);
         }
-        Applied::Stored(report.seq)
+        Ok(Applied::Stored(report.seq))
     }
 
     fn take_step(
@@ -347,19 +366,17 @@ impl Rows {
         attempt: &AttemptRecord,
         step: StepIndex,
         after: impl FnOnce(Option<StepState>) -> Result<StepState, BadTransition>,
-    ) -> Result<(), Failure> {
-        let Some((job, live)) = self.live(attempt.id, attempt.fence) else {
-            return Err("its job is not leased".into());
+    ) -> Result<(), String> {
+        let live = self.live(attempt.id, attempt.fence);
+        let Some((job, Some(_))) = live.map(|(job, live)| (job, live.started_at)) else {
+            return Err("its job has not started".to_owned());
         };
-        if live.started_at.is_none() {
-            return Err("its job has not started".into());
-        }
         if !job.steps.iter().any(|spec| spec.index == step) {
-            return Err(format!("step {step} is not one of the job's").into());
+            return Err(format!("step {step} is not one of the job's"));
         }
         let steps = self.steps.entry(attempt.id).or_default();
-        let state =
-            after(steps.get(&step).cloned()).map_err(|bad| format!("step {step}: {bad}"))?;
+        let state = after(steps.get(&step).cloned());
+        let state = state.map_err(|bad| format!("step {step}: {bad}"))?;
         steps.insert(step, state);
         Ok(())
     }

@@ -1,0 +1,290 @@
+//! What runners report: whose turn it is, and what becomes of job and steps.
+
+use cofferdam_protocol::report::JobEvent;
+use cofferdam_protocol::{AttemptId, BuildId, Fence, JobId, RunnerId, Seq, StepIndex};
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+
+use super::fields::{BadRow, Fields, integer, time_text};
+use super::jobs;
+use super::writer::Failure;
+use crate::domain::{
+    AttemptEnd, AttemptRecord, BadTransition, JobStateEvent, RunnerState, StepClose, StepRecord,
+    StepState, Turn,
+};
+use crate::store::{Applied, Report};
+
+/// An attempt as a report finds it.
+pub(super) struct FoundAttempt {
+    pub(super) record: AttemptRecord,
+    /// Whether its runner reported its start.
+    pub(super) is_started: bool,
+    /// Whether its runner was not revoked.
+    pub(super) is_runner_active: bool,
+}
+
+impl FoundAttempt {
+    /// What to answer instead of storing, if it is not the turn of this report.
+    pub(super) fn refusal(&self, runner: RunnerId, fence: Fence, seq: Seq) -> Option<Applied> {
+        match self.record.turn(runner, fence, seq) {
+            _ if !self.is_runner_active => Some(Applied::Stale),
+            Turn::Next => None,
+            Turn::Again(position) => Some(Applied::Again(position)),
+            Turn::Gap => Some(Applied::Gap(self.record.position)),
+            Turn::Stale => Some(Applied::Stale),
+        }
+    }
+}
+
+/// An attempt, whatever became of it.
+pub(super) async fn find_attempt(
+    connection: &mut SqliteConnection,
+    id: AttemptId,
+) -> Result<Option<FoundAttempt>, Failure> {
+    let found = sqlx::query(
+        "SELECT attempts.*, jobs.build, runners.state FROM attempts
+         JOIN jobs ON jobs.id = attempts.job
+         JOIN runners ON runners.id = attempts.runner
+         WHERE attempts.id = ?",
+    )
+    .bind(&id.to_bytes()[..])
+    .fetch_optional(connection)
+    .await?;
+    let found = found.map(|row| found_attempt(Fields::of("attempts", &row)));
+    Ok(found.transpose()?)
+}
+
+fn found_attempt(row: Fields<'_>) -> Result<FoundAttempt, BadRow> {
+    let state = row.one_of("state", &RunnerState::ALL, RunnerState::name)?;
+    Ok(FoundAttempt {
+        record: AttemptRecord {
+            id: AttemptId::from_bytes(row.bytes("id")?),
+            job: JobId::from_bytes(row.bytes("job")?),
+            build: BuildId::from_bytes(row.bytes("build")?),
+            fence: Fence(row.plain("fence")?),
+            runner: RunnerId::from_bytes(row.bytes("runner")?),
+            end: row.one_of_maybe("ended_by", &AttemptEnd::ALL, AttemptEnd::name)?,
+            position: row.seq_maybe("position")?,
+            log_bytes: row.plain("log_bytes")?,
+        },
+        is_started: row.time_maybe("started_at")?.is_some(),
+        is_runner_active: state == RunnerState::Active,
+    })
+}
+
+/// Stores how far an attempt is, and how much log it has.
+pub(super) async fn save_position(
+    connection: &mut SqliteConnection,
+    attempt: AttemptId,
+    position: Seq,
+    log_bytes: u64,
+) -> Result<(), Failure> {
+    sqlx::query("UPDATE attempts SET position = ?, log_bytes = ? WHERE id = ?")
+        .bind(integer(position.get())?)
+        .bind(integer(log_bytes)?)
+        .bind(&attempt.to_bytes()[..])
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Applies one event of an attempt, once.
+pub(super) async fn apply(
+    connection: &mut SqliteConnection,
+    report: Report,
+) -> Result<Applied, Failure> {
+    let Report {
+        runner,
+        attempt,
+        fence,
+        seq,
+        at,
+        event,
+        now,
+    } = report;
+    let Some(attempt) = find_attempt(connection, attempt).await? else {
+        return Ok(Applied::Stale);
+    };
+    if let Some(instead) = attempt.refusal(runner, fence, seq) {
+        return Ok(instead);
+    }
+    let taken = match event {
+        JobEvent::Started => {
+            let event = JobStateEvent::Start(now);
+            take(connection, &attempt.record, event, now).await?
+        }
+        JobEvent::Finished { result } => {
+            let event = JobStateEvent::Finish { result, at: now };
+            take(connection, &attempt.record, event, now).await?
+        }
+        JobEvent::StepStarted { step } => {
+            let after = |before| StepState::started(before, at);
+            take_step(connection, &attempt, step, after).await?
+        }
+        JobEvent::StepFinished {
+            step,
+            result,
+            receipt,
+        } => {
+            let after = |before| StepState::finished(before, at, result, receipt.to_string());
+            take_step(connection, &attempt, step, after).await?
+        }
+    };
+    if let Err(why) = taken {
+        return Ok(Applied::Refused(why));
+    }
+    let AttemptRecord { id, log_bytes, .. } = attempt.record;
+    save_position(connection, id, seq, log_bytes).await?;
+    Ok(Applied::Stored(seq))
+}
+
+/// Whether an event made sense, or why not; then nothing was stored.
+type Taken = Result<(), String>;
+
+async fn take(
+    connection: &mut SqliteConnection,
+    attempt: &AttemptRecord,
+    event: JobStateEvent,
+    now: Timestamp,
+) -> Result<Taken, Failure> {
+    let taken = jobs::take(connection, attempt.build, attempt.job, event, now).await?;
+    Ok(taken.map_err(|bad| bad.to_string()))
+}
+
+async fn take_step(
+    connection: &mut SqliteConnection,
+    attempt: &FoundAttempt,
+    step: StepIndex,
+    after: impl FnOnce(Option<StepState>) -> Result<StepState, BadTransition>,
+) -> Result<Taken, Failure> {
+    let AttemptRecord { id, job, .. } = attempt.record;
+    if !attempt.is_started {
+        return Ok(Err("its job has not started".to_owned()));
+    }
+    if !step_indexes(connection, job).await?.contains(&step) {
+        return Ok(Err(format!("step {step} is not one of the job's")));
+    }
+    let steps = attempt_steps(connection, id).await?;
+    let before = steps.into_iter().find(|record| record.step == step);
+    match after(before.map(|record| record.state)) {
+        Ok(state) => {
+            save_step(connection, id, job, &StepRecord { step, state }).await?;
+            Ok(Ok(()))
+        }
+        Err(bad) => Ok(Err(format!("step {step}: {bad}"))),
+    }
+}
+
+/// The indexes of a job's steps.
+pub(super) async fn step_indexes(
+    connection: &mut SqliteConnection,
+    job: JobId,
+) -> Result<Vec<StepIndex>, Failure> {
+    let rows = sqlx::query("SELECT step FROM steps WHERE job = ?")
+        .bind(&job.to_bytes()[..])
+        .fetch_all(connection)
+        .await?;
+    let steps = rows
+        .iter()
+        .map(|row| Fields::of("steps", row).plain("step").map(StepIndex));
+    Ok(steps.collect::<Result<_, _>>()?)
+}
+
+/// What is known about the steps of a job's newest attempt, by index.
+pub(super) async fn newest_steps(
+    connection: &mut SqliteConnection,
+    job: JobId,
+) -> Result<Vec<StepRecord>, Failure> {
+    let newest = sqlx::query("SELECT id FROM attempts WHERE job = ? ORDER BY fence DESC LIMIT 1")
+        .bind(&job.to_bytes()[..])
+        .fetch_optional(&mut *connection)
+        .await?;
+    match newest {
+        Some(row) => {
+            let attempt = AttemptId::from_bytes(Fields::of("attempts", &row).bytes("id")?);
+            attempt_steps(connection, attempt).await
+        }
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Ends every step of an attempt that still runs.
+pub(super) async fn close_steps(
+    connection: &mut SqliteConnection,
+    attempt: AttemptId,
+    job: JobId,
+    at: Timestamp,
+    close: StepClose,
+) -> Result<(), Failure> {
+    for StepRecord { step, state } in attempt_steps(connection, attempt).await? {
+        if let StepState::Running { .. } = state {
+            let state = state.closed(at, close);
+            save_step(connection, attempt, job, &StepRecord { step, state }).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn attempt_steps(
+    connection: &mut SqliteConnection,
+    attempt: AttemptId,
+) -> Result<Vec<StepRecord>, Failure> {
+    let rows = sqlx::query("SELECT * FROM step_reports WHERE attempt = ? ORDER BY step")
+        .bind(&attempt.to_bytes()[..])
+        .fetch_all(connection)
+        .await?;
+    let records = rows
+        .iter()
+        .map(|row| step_record(Fields::of("step_reports", row)));
+    Ok(records.collect::<Result<_, _>>()?)
+}
+
+fn step_record(row: Fields<'_>) -> Result<StepRecord, BadRow> {
+    let since = row.time_maybe("began_at")?;
+    let state = match (since, row.time_maybe("ended_at")?) {
+        (since, Some(at)) => StepState::Done {
+            since,
+            at,
+            result: row.json("result")?,
+            receipt: row.plain("receipt")?,
+        },
+        (Some(since), None) => StepState::Running { since },
+        (None, None) => return Err(row.bad("began_at", "the step neither began nor ended")),
+    };
+    Ok(StepRecord {
+        step: StepIndex(row.plain("step")?),
+        state,
+    })
+}
+
+async fn save_step(
+    connection: &mut SqliteConnection,
+    attempt: AttemptId,
+    job: JobId,
+    record: &StepRecord,
+) -> Result<(), Failure> {
+    let (began_at, end) = match &record.state {
+        StepState::Running { since } => (Some(*since), None),
+        StepState::Done {
+            since,
+            at,
+            result,
+            receipt,
+        } => (*since, Some((*at, result, receipt))),
+    };
+    let result = end.map(|(_, result, _)| serde_json::to_string(result));
+    sqlx::query(
+        "REPLACE INTO step_reports (attempt, job, step, began_at, ended_at, result, receipt)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&attempt.to_bytes()[..])
+    .bind(&job.to_bytes()[..])
+    .bind(record.step.0)
+    .bind(began_at.map(time_text))
+    .bind(end.map(|(at, _, _)| time_text(at)))
+    .bind(result.transpose()?)
+    .bind(end.map(|(_, _, receipt)| receipt))
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! The tree → the model: which keys stand where, and what their values say.
+//!
+//! Comes after `syntax`; `select` and `graph` come behind. The whole file is read, also what no push selects, so that a
+//! mistake is found before the day on which it matters. Reading goes on behind a mistake; whoever calls looks at the
+//! report. Nothing here knows the push.
+
+mod grants;
+mod image;
+mod items;
+pub(crate) mod keys;
+mod script;
+mod shape;
+mod step;
+mod values;
+mod wasm;
+
+use crate::diagnostic::{Report, Span, quote};
+use crate::graph::model::{File, Pipeline};
+use crate::tree::{Entry, Map, Node};
+use items::Variables;
+use shape::Lacking;
+use step::Defaults;
+
+/// Patterns below `branches`, and below `tags`. With [`PATTERN_CHARS_MAX`] it bounds the time that a selection takes.
+const PATTERNS_MAX: usize = 200;
+
+/// Characters of one pattern. A ref name of git rarely has more than 100.
+const PATTERN_CHARS_MAX: usize = 250;
+
+/// Reads a file. What it returns may be planned only if the report has no error.
+pub(crate) fn file(root: Option<&Node>, report: &mut Report) -> File {
+    let Some(root) = root.filter(|root| !root.is_null()) else {
+        if !report.has_errors() {
+            report
+                .error("no-pipelines", Span::at_line(1), "the file is empty")
+                .help("it needs `pipelines:` with at least one pipeline below");
+        }
+        return File::default();
+    };
+    let Some(map) = root.as_map() else {
+        let message = format!(
+            "a pipeline file is a mapping, and this is {}",
+            root.described()
+        );
+        report
+            .error("wrong-kind", root.span, message)
+            .help("begin with `pipelines:`");
+        return File::default();
+    };
+    let Some(pipelines) = map.get("pipelines") else {
+        no_pipelines(map, root.span, report);
+        return File::default();
+    };
+    shape::keys(map, "file", &mut Lacking::default(), report);
+    if let Some(definitions) = map.get("definitions")
+        && let Some(map) = shape::map(&definitions.value, "`definitions`", report)
+    {
+        shape::keys(map, "definitions", &mut Lacking::default(), report);
+    }
+    let defaults = Defaults::read(map, report);
+    read_pipelines(pipelines, &defaults, report)
+}
+
+fn read_pipelines(entry: &Entry, defaults: &Defaults, report: &mut Report) -> File {
+    if entry.value.is_null() {
+        report
+            .error(
+                "no-pipelines",
+                entry.key_span,
+                "nothing stands below `pipelines:`",
+            )
+            .help("indent `default:` or `branches:` below it");
+        return File::default();
+    }
+    let Some(map) = entry.value.as_map() else {
+        let message = format!(
+            "`pipelines` is a mapping, and this is {}",
+            entry.value.described()
+        );
+        report
+            .error("wrong-kind", entry.key_span, message)
+            .help("put `default:` above the steps, indented below `pipelines:`");
+        return File::default();
+    };
+    shape::keys(map, "pipelines", &mut Lacking::default(), report);
+    let file = File {
+        default: map
+            .get("default")
+            .map(|entry| items::pipeline(entry, Variables::None, defaults, report)),
+        branches: patterns(map, "branches", defaults, report),
+        tags: patterns(map, "tags", defaults, report),
+    };
+    for section in ["pull-requests", "custom"] {
+        drop(patterns(map, section, defaults, report));
+    }
+    if map.entries.is_empty() {
+        report.error(
+            "no-pipelines",
+            entry.key_span,
+            "nothing stands below `pipelines:`",
+        );
+    }
+    file
+}
+
+fn patterns(
+    pipelines: &Map,
+    section: &str,
+    defaults: &Defaults,
+    report: &mut Report,
+) -> Vec<(String, Pipeline)> {
+    let Some(entry) = pipelines.get(section) else {
+        return Vec::new();
+    };
+    if entry.value.as_list().is_some() {
+        let message = format!("`{section}` is a mapping of names, and this is a list");
+        let remark = report.error("wrong-kind", entry.key_span, message);
+        remark.help(format!(
+            "put a name or pattern above the list: `{section}:`, below it `main:`"
+        ));
+        return Vec::new();
+    }
+    let Some(map) = shape::map(&entry.value, &quote(section), report) else {
+        return Vec::new();
+    };
+    if let Some(surplus) = map.entries.get(PATTERNS_MAX) {
+        let message = format!("`{section}` has more than {PATTERNS_MAX} entries");
+        report.error("too-many-patterns", surplus.key_span, message);
+    }
+    let variables = if section == "custom" {
+        Variables::MayComeFirst
+    } else {
+        Variables::None
+    };
+    let mut read = Vec::new();
+    for entry in map.entries.iter().take(PATTERNS_MAX) {
+        if entry.key.chars().count() > PATTERN_CHARS_MAX {
+            let message = format!("this pattern has more than {PATTERN_CHARS_MAX} characters");
+            report.error("pattern-too-long", entry.key_span, message);
+            continue;
+        }
+        let pipeline = items::pipeline(entry, variables, defaults, report);
+        read.push((entry.key.to_string(), pipeline));
+    }
+    read
+}
+
+/// A file without `pipelines` often was written for another system.
+fn no_pipelines(map: &Map, span: Span, report: &mut Report) {
+    let has = |key: &str| map.get(key).is_some();
+    let has_script = |entry: &Entry| {
+        entry
+            .value
+            .as_map()
+            .is_some_and(|map| map.get("script").is_some())
+    };
+    let remark = report.error("no-pipelines", span, "the file has no `pipelines`");
+    if has("stages") || has("before_script") || map.entries.iter().any(has_script) {
+        remark.help(
+            "this looks like a GitLab file; steps go below `pipelines:`, for example in `default:`",
+        );
+    } else if has("jobs") && (has("on") || has("true")) {
+        remark.help("this looks like a GitHub workflow; steps go below `pipelines:`, for example in `default:`");
+    } else if let Some(entry) = map
+        .entries
+        .iter()
+        .find(|entry| keys::nearest("file", &entry.key) == Some("pipelines"))
+    {
+        let message = format!(
+            "did you mean `pipelines` by {} in line {}?",
+            quote(&entry.key),
+            entry.key_span.line
+        );
+        remark.help(message);
+    } else {
+        remark.help("put `pipelines:` above `default:` or `branches:`");
+    }
+}

@@ -1,0 +1,76 @@
+//! The lines of `script` and `after-script`.
+//!
+//! A line is a text for the shell. A pipe or an agent is recognised, and the step that holds one is unsupported.
+
+use super::shape::{self, Lacking};
+use crate::diagnostic::{Report, quote};
+use crate::tree::{Entry, Map, Node, Value};
+
+/// Reads the lines below a key.
+pub(super) fn lines(entry: &Entry, lacking: &mut Lacking, report: &mut Report) -> Vec<String> {
+    let key = quote(&entry.key);
+    if entry.value.is_null() {
+        report.error(
+            "empty-script",
+            entry.key_span,
+            format!("nothing stands below {key}"),
+        );
+        return Vec::new();
+    }
+    if entry.value.as_text().is_some() {
+        report
+            .error(
+                "wrong-kind",
+                entry.value.span,
+                format!("{key} is a list, and this is a text"),
+            )
+            .help("begin each line of the script with `- `");
+        return Vec::new();
+    }
+    let Some(items) = shape::list(&entry.value, &key, report) else {
+        return Vec::new();
+    };
+    if items.is_empty() {
+        report.error("empty-script", entry.key_span, format!("{key} has no line"));
+    }
+    items
+        .iter()
+        .filter_map(|item| line(item, lacking, report))
+        .collect()
+}
+
+fn line(item: &Node, lacking: &mut Lacking, report: &mut Report) -> Option<String> {
+    match &item.value {
+        Value::Scalar(scalar) if scalar.is_null() => {
+            report
+                .error(
+                    "empty-script-line",
+                    item.span,
+                    "this dash has no command behind it",
+                )
+                .help("remove it, or write the command on the same line");
+            None
+        }
+        Value::Scalar(scalar) => Some(scalar.text.clone()),
+        Value::Map(map) => {
+            not_a_line(map, item, lacking, report);
+            None
+        }
+        Value::List(_) => {
+            report
+                .error("wrong-kind", item.span, "a line of a script is a text, and this is a list")
+                .help("an anchor on a list of lines cannot be one item; repeat the lines, or give each an anchor");
+            None
+        }
+    }
+}
+
+fn not_a_line(map: &Map, item: &Node, lacking: &mut Lacking, report: &mut Report) {
+    if map.get("pipe").is_some() || map.get("agent").is_some() {
+        shape::keys(map, "script", lacking, report);
+        return;
+    }
+    report
+        .error("script-line-mapping", item.span, "this line of the script was read as a mapping")
+        .help("YAML takes `: ` for a key and its value; put the whole line into single quotes, or below `- |`");
+}

@@ -1,0 +1,172 @@
+//! What every reader asks of a node: to be a mapping, a list, a text; and to have only keys that are known.
+//!
+//! The table of keys is applied here. Values of keys that this version does not honour are not looked into.
+
+use std::rc::Rc;
+
+use super::keys::{self, Tier};
+use crate::diagnostic::{Report, Severity, Span, quote};
+use crate::tree::{Entry, Map, Node};
+
+/// Places in which an unknown key refuses the file: items of a pipeline, because the language's schema closes them, and the
+/// keys of a wasm step, because a misspelt grant or limit must not vanish.
+const CLOSED_PLACES: &[&str] = &[
+    "item", "wasm", "module", "grants", "secret", "limits", "retry",
+];
+
+/// The first thing in a step that this version cannot do.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lacking(Option<(String, u32)>);
+
+impl Lacking {
+    /// Remembers a thing, and warns of it.
+    pub(super) fn note(&mut self, what: &str, why: &str, span: Span, report: &mut Report) {
+        let message = format!("{what} is not supported: {why}");
+        report
+            .warning("unsupported", span, message)
+            .help("a step that uses it fails when its turn comes, as `unsupported`");
+        self.add(what, span.line);
+    }
+
+    /// Takes over what an enclosing stage or the whole file lacks. The step's own thing is named first.
+    pub(super) fn inherit(&mut self, other: &Self) {
+        if let Some((what, line)) = &other.0 {
+            self.add(what, *line);
+        }
+    }
+
+    pub(super) fn into_first(self) -> Option<(String, u32)> {
+        self.0
+    }
+
+    fn add(&mut self, what: &str, line: u32) {
+        self.0.get_or_insert_with(|| (what.to_owned(), line));
+    }
+}
+
+/// Applies the table to the keys of a mapping. Honoured keys are left to the caller.
+pub(super) fn keys(map: &Map, place: &str, lacking: &mut Lacking, report: &mut Report) {
+    for entry in &map.entries {
+        let Some(key) = keys::find(place, &entry.key) else {
+            unknown(entry, place, report);
+            continue;
+        };
+        if key.tier == Tier::Honoured || asks_for_default(&entry.value, key.default) {
+            continue;
+        }
+        if entry.value.is_null() {
+            let message = format!("{} is empty and has no effect", quote(&entry.key));
+            report.warning("empty-key", entry.key_span, message);
+            continue;
+        }
+        let name = match place {
+            "file" | "pipeline" | "item" | "stage" | "step" | "wasm" | "script" => {
+                quote(&entry.key)
+            }
+            place => quote(&format!("{place}.{}", entry.key)),
+        };
+        match key.tier {
+            Tier::Honoured | Tier::Accepted => {}
+            Tier::Warned => {
+                let message = format!("{name} has no effect here: {}", key.note);
+                report.warning("no-effect", entry.key_span, message);
+            }
+            Tier::Unsupported => lacking.note(&name, key.note, entry.key_span, report),
+            Tier::Refused => {
+                let message = format!("{name} cannot stand here: {}", key.note);
+                report.error("refused-key", entry.key_span, message);
+            }
+        }
+    }
+}
+
+fn asks_for_default(value: &Node, default: &str) -> bool {
+    match default {
+        "" => false,
+        "true" => value.as_bool() == Some(true),
+        "false" => value.as_bool() == Some(false),
+        default => value.as_text() == Some(default),
+    }
+}
+
+fn unknown(entry: &Entry, place: &str, report: &mut Report) {
+    // Every key here is a place for anchors.
+    if place == "definitions" {
+        return;
+    }
+    let severity = if CLOSED_PLACES.contains(&place) {
+        Severity::Error
+    } else {
+        Severity::Warning
+    };
+    // A file may have thousands of unknown keys; a proposal is looked for only where it will be read.
+    let near = if report.is_full(severity) {
+        None
+    } else {
+        keys::nearest(place, &entry.key)
+    };
+    let message = format!(
+        "{} is not a key of {}",
+        quote(&entry.key),
+        place_name(place)
+    );
+    let remark = match severity {
+        Severity::Error => report.error("unknown-key", entry.key_span, message),
+        Severity::Warning => report.warning(
+            "unknown-key",
+            entry.key_span,
+            message + " and has no effect",
+        ),
+    };
+    if let Some(near) = near {
+        remark.help(format!("did you mean `{near}`?"));
+    } else if place == "pipelines" {
+        remark.help("the name of a branch goes below `branches:`");
+    }
+}
+
+fn place_name(place: &str) -> String {
+    match place {
+        "file" => "a pipeline file".to_owned(),
+        "item" => "an item of a pipeline".to_owned(),
+        "step" | "stage" => format!("a {place}"),
+        "script" => "an item of a script".to_owned(),
+        place => format!("`{place}`"),
+    }
+}
+
+pub(super) fn map<'n>(node: &'n Node, what: &str, report: &mut Report) -> Option<&'n Map> {
+    let map = node.as_map();
+    if map.is_none() {
+        wrong_kind(node, what, "a mapping", report);
+    }
+    map
+}
+
+pub(super) fn list<'n>(node: &'n Node, what: &str, report: &mut Report) -> Option<&'n [Rc<Node>]> {
+    let list = node.as_list();
+    if list.is_none() {
+        wrong_kind(node, what, "a list", report);
+    }
+    list
+}
+
+/// A text that is not empty. Numbers and booleans count by their spelling.
+pub(super) fn text<'n>(node: &'n Node, what: &str, report: &mut Report) -> Option<&'n str> {
+    match node.as_text() {
+        Some("") => {
+            report.error("empty-text", node.span, format!("{what} is an empty text"));
+            None
+        }
+        Some(text) => Some(text),
+        None => {
+            wrong_kind(node, what, "a text", report);
+            None
+        }
+    }
+}
+
+fn wrong_kind(node: &Node, what: &str, due: &str, report: &mut Report) {
+    let message = format!("{what} is {due}, and this is {}", node.described());
+    report.error("wrong-kind", node.span, message);
+}

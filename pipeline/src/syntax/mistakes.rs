@@ -1,0 +1,144 @@
+//! Why a file cannot be read as YAML, in the words of a person who writes pipelines.
+//!
+//! The parser says which rule of YAML was broken; the line says which habit broke it. Only the mistakes that people make
+//! in real pipeline files have an explanation of their own.
+
+use granit_parser::{ErrorKind, ScanError};
+
+use super::{DEPTH_MAX, start_of};
+use crate::diagnostic::{Report, Severity, Span, quote};
+
+pub(super) fn second_document(report: &mut Report, span: Span) {
+    report
+        .error(
+            "several-documents",
+            span,
+            "a second YAML document begins here",
+        )
+        .help("a pipeline file is one document; remove this `---`");
+}
+
+pub(super) fn too_deep(span: Span, report: &mut Report) {
+    let message = format!("the file is nested more than {DEPTH_MAX} levels deep here");
+    report.error("too-deep", span, message);
+}
+
+pub(super) fn unknown_anchor(name: &str, span: Span, source: &str, report: &mut Report) {
+    // Finding the line takes time in proportion to the file, and a file may have thousands of such aliases.
+    let line = if report.is_full(Severity::Error) {
+        ""
+    } else {
+        line_at(source, span.line)
+    };
+    if is_unquoted_glob(line) {
+        unquoted_glob(line, span, report);
+    } else {
+        let message = format!(
+            "no anchor {} stands above this alias",
+            quote(&format!("&{name}"))
+        );
+        report
+            .error("unknown-anchor", span, message)
+            .help("`*` at the beginning of a value names an anchor; a text that begins with `*` needs quotes");
+    }
+}
+
+/// What stopped the parser.
+pub(super) fn unreadable(error: &ScanError, source: &str, report: &mut Report) {
+    // The rest of a pattern without quotes breaks other rules of YAML too; its cause is told.
+    if report.has_errors() {
+        return;
+    }
+    let span = start_of(*error.marker());
+    let (line, span) = broken_line(source, span);
+    let indent = &line[..line.len() - line.trim_start().len()];
+    match error.kind() {
+        ErrorKind::RecursionLimitExceeded => too_deep(span, report),
+        _ if is_unquoted_glob(line) => unquoted_glob(line, span, report),
+        // Which rule a tab breaks depends on what stands around it; one in the indentation is to blame for any.
+        _ if indent.contains('\t') => {
+            let before = indent.find('\t').unwrap_or_default();
+            let column = u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1);
+            let end_column = column.saturating_add(1);
+            tab(
+                Span {
+                    column,
+                    end_line: span.line,
+                    end_column,
+                    ..span
+                },
+                report,
+            );
+        }
+        ErrorKind::TabNotAllowed
+        | ErrorKind::TabInBlockIndentation
+        | ErrorKind::TabInIndentation
+        | ErrorKind::TabAtBlockScalarStart => tab(span, report),
+        ErrorKind::MappingValueNotAllowed => {
+            report
+                .error("syntax", span, "a second `: ` on this line cannot be read")
+                .help("put the whole value into single quotes if it holds `: `");
+        }
+        kind => {
+            report.error("syntax", span, format!("this is not YAML: {kind}"));
+        }
+    }
+}
+
+fn tab(span: Span, report: &mut Report) {
+    report
+        .error(
+            "tab",
+            span,
+            "YAML is indented with blanks, and this is a tab",
+        )
+        .help("replace each tab by blanks");
+}
+
+/// A key such as `**:` or `*-fix:`, which YAML reads as an alias.
+fn is_unquoted_glob(line: &str) -> bool {
+    let content = line.trim();
+    content.starts_with('*') && (content.ends_with(':') || content.contains(": "))
+}
+
+fn unquoted_glob(line: &str, span: Span, report: &mut Report) {
+    let content = line.trim();
+    let pattern = content.split(": ").next().unwrap_or(content);
+    let pattern = pattern.strip_suffix(':').unwrap_or(pattern).trim_end();
+    report
+        .error(
+            "unquoted-glob",
+            span,
+            "a pattern that begins with `*` needs quotes",
+        )
+        .help(format!(
+            "without them YAML reads an alias; write {}",
+            quote(&format!("'{pattern}':"))
+        ));
+}
+
+/// The line that is to blame: the parser often notices only at the next one that something is missing.
+fn broken_line(source: &str, span: Span) -> (&str, Span) {
+    let line = line_at(source, span.line);
+    let above = span.line.saturating_sub(1);
+    if !is_unquoted_glob(line) && above > 0 && is_unquoted_glob(line_at(source, above)) {
+        let line = line_at(source, above);
+        let indent = u32::try_from(line.len() - line.trim_start().len()).unwrap_or_default();
+        let column = indent.saturating_add(1);
+        return (
+            line,
+            Span {
+                line: above,
+                column,
+                end_line: above,
+                end_column: column + 1,
+            },
+        );
+    }
+    (line, span)
+}
+
+fn line_at(source: &str, line: u32) -> &str {
+    let index = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
+    source.lines().nth(index).unwrap_or_default()
+}
