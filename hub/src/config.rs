@@ -241,7 +241,9 @@ fn check_lease(lease: Option<u32>, renew: Option<u32>) -> Result<LeaseConfig, Co
     if renew_secs < RENEW_SECS_MIN || renew_secs > lease_secs / 3 {
         return Err(bad(
             "renew_secs",
-            format!("{RENEW_SECS_MIN} second to a third of lease_secs, so that one lost renewal is no loss"),
+            format!(
+                "{RENEW_SECS_MIN} second to a third of lease_secs, so that one lost renewal is no loss"
+            ),
         ));
     }
     Ok(LeaseConfig {
@@ -280,7 +282,9 @@ mod tests {
                 "{} {:?} lease {} renew {}",
                 config.listen, config.names, config.lease.lease_secs, config.lease.renew_secs
             ),
-            Err(error) => error.to_string().replace(&dir.path().display().to_string(), "DATA"),
+            Err(error) => error
+                .to_string()
+                .replace(&dir.path().display().to_string(), "DATA"),
         }
     }
 

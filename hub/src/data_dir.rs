@@ -129,7 +129,9 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), DataDirError> {
     file.write_all(bytes).map_err(failed)?;
     file.sync_all().map_err(failed)?;
     fs::rename(&unfinished, path).map_err(failed)?;
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))
         .and_then(|directory| directory.sync_all())
         .map_err(failed)

@@ -148,10 +148,20 @@ mod tests {
         assert!(good.is_signed_with(&key, &signature));
         assert!(!good.is_signed_with(&SecretString::from("other"), &signature));
         for bad in [
-            Signed { repository: "dem", ..good },
-            Signed { time: "12", nonce: "3", ..good },
+            Signed {
+                repository: "dem",
+                ..good
+            },
+            Signed {
+                time: "12",
+                nonce: "3",
+                ..good
+            },
             Signed { nonce: "2", ..good },
-            Signed { body: b"{ }", ..good },
+            Signed {
+                body: b"{ }",
+                ..good
+            },
         ] {
             assert!(!bad.is_signed_with(&key, &signature), "{bad:?}");
         }

@@ -18,7 +18,7 @@ use cofferdam_protocol::{BuildId, JobId};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Entropy};
-use crate::domain::{Build, Push, Repository};
+use crate::domain::{Build, BuildState, Push, Repository};
 use crate::store::{Admission, BuildStore, NewBuild, NewJob, StoreError};
 
 /// Longest pipeline file that is fetched from git, in bytes: as much as the language reads.
@@ -109,13 +109,20 @@ impl Resolver {
             });
         };
         let commit = self.fetch(repository, &reference, &push, cancel).await?;
-        let Some((file_name, source)) = pipeline_file(&commit).await? else {
-            let names = PIPELINE_FILE_NAMES.join(" nor ");
-            let why = format!("The commit has neither {names}.");
-            return Ok(Answer::Nothing {
-                why,
-                diagnostics: String::new(),
-            });
+        let (file_name, source) = match pipeline_file(&commit).await? {
+            PipelineFile::Found(file_name, source) => (file_name, source),
+            PipelineFile::Unusable(error) => {
+                return self
+                    .admit(push, String::new(), format!("error: {error}\n"), None)
+                    .await;
+            }
+            PipelineFile::Missing => {
+                let names = PIPELINE_FILE_NAMES.join(" nor ");
+                return Ok(Answer::Nothing {
+                    why: format!("The commit has neither {names}."),
+                    diagnostics: String::new(),
+                });
+            }
         };
         let pushed = cofferdam_pipeline::Push {
             reference: pushed,
@@ -184,7 +191,6 @@ impl Resolver {
         diagnostics: String,
         jobs: Option<Vec<NewJob>>,
     ) -> Result<Answer, ResolveError> {
-        let is_planned = jobs.is_some();
         let new = NewBuild {
             id: BuildId::new(self.entropy.id(self.clock.now())),
             push,
@@ -194,16 +200,13 @@ impl Resolver {
             diagnostics,
             jobs,
         };
-        Ok(match (self.builds.admit(new).await?, is_planned) {
-            (Admission::New(build), true) => Answer::Planned {
-                build,
-                is_new: true,
-            },
-            (Admission::Known(build), true) => Answer::Planned {
-                build,
-                is_new: false,
-            },
-            (Admission::New(build) | Admission::Known(build), false) => Answer::Invalid { build },
+        let (build, is_new) = match self.builds.admit(new).await? {
+            Admission::New(build) => (build, true),
+            Admission::Known(build) => (build, false),
+        };
+        Ok(match build.state {
+            BuildState::Invalid => Answer::Invalid { build },
+            _ => Answer::Planned { build, is_new },
         })
     }
 }
@@ -215,22 +218,29 @@ fn pushed_name(reference: &RefName) -> Option<Reference> {
     branch.or_else(|| reference.tag().map(|name| Reference::Tag(name.to_owned())))
 }
 
-/// The file that decides, and its bytes. What is too large for the language is cut behind its bound, so
-/// that the language says so in its own words.
-async fn pipeline_file(commit: &Commit) -> Result<Option<(&'static str, Vec<u8>)>, GitError> {
+/// What a commit has for a pipeline file.
+enum PipelineFile {
+    /// Its name and bytes.
+    Found(&'static str, Vec<u8>),
+    /// It is too long, or a link or a directory. The author's doing, so the build says so.
+    Unusable(GitError),
+    /// There is none.
+    Missing,
+}
+
+async fn pipeline_file(commit: &Commit) -> Result<PipelineFile, GitError> {
     for name in PIPELINE_FILE_NAMES {
         let path = name.parse().expect("the names of pipeline files are plain");
         match commit.read_file(&path, FILE_BYTES_MAX).await {
-            Ok(Some(source)) => return Ok(Some((name, source))),
+            Ok(Some(source)) => return Ok(PipelineFile::Found(name, source)),
             Ok(None) => {}
-            Err(GitError::FileTooLarge { .. }) => {
-                let too_long = usize::try_from(FILE_BYTES_MAX + 1).unwrap_or(usize::MAX);
-                return Ok(Some((name, vec![b'#'; too_long])));
+            Err(error @ (GitError::FileTooLarge { .. } | GitError::NotAFile { .. })) => {
+                return Ok(PipelineFile::Unusable(error));
             }
             Err(error) => return Err(error),
         }
     }
-    Ok(None)
+    Ok(PipelineFile::Missing)
 }
 
 fn rendered(diagnostics: &[Diagnostic], source: &[u8], file_name: &str) -> String {

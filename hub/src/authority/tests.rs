@@ -64,9 +64,8 @@ fn files_that_do_not_fit_each_other_are_refused_by_name() {
         let text = refused.unwrap_err().to_string();
         text.replace(&data.path().display().to_string(), "DATA")
     };
-    let remove = |name: &'static str| {
-        move |data: &DataDir| std::fs::remove_file(data.join(name)).unwrap()
-    };
+    let remove =
+        |name: &'static str| move |data: &DataDir| std::fs::remove_file(data.join(name)).unwrap();
     let write = |name: &'static str| {
         move |data: &DataDir| write_private(&data.join(name), b"nonsense").unwrap()
     };
@@ -105,5 +104,8 @@ fn a_spoilt_certificate_is_made_again() {
     write_private(&data.join(CERT_FILE), b"nonsense").unwrap();
     let authority = open(&data, &["localhost"], &clock);
     assert!(authority.server_config().is_ok());
-    assert_ne!(read_public(&data.join(CERT_FILE)).unwrap().unwrap(), b"nonsense");
+    assert_ne!(
+        read_public(&data.join(CERT_FILE)).unwrap().unwrap(),
+        b"nonsense"
+    );
 }

@@ -22,10 +22,14 @@ pub struct Waiting {
 pub struct OnlineRunner {
     /// Which runner.
     pub id: RunnerId,
+    /// What people call it.
+    pub name: String,
     /// Its labels.
     pub labels: Vec<String>,
     /// How many more jobs it takes.
     pub free_slots: u16,
+    /// Jobs that it declined lately, each with its reason. They are not offered to it for a while.
+    pub declined: BTreeMap<JobId, String>,
 }
 
 /// A job for a runner.
@@ -49,7 +53,7 @@ pub fn decide(queue: &[Waiting], online: &[OnlineRunner]) -> Vec<Assignment> {
     for waiting in in_turns(queue) {
         let best = runners
             .iter_mut()
-            .filter(|runner| runner.free_slots > 0 && fits(&waiting.runs_on, &runner.labels))
+            .filter(|runner| runner.free_slots > 0 && runner.takes(waiting))
             .min_by_key(|runner| (u16::MAX - runner.free_slots, runner.labels.len(), runner.id));
         if let Some(runner) = best {
             runner.free_slots -= 1;
@@ -63,25 +67,49 @@ pub fn decide(queue: &[Waiting], online: &[OnlineRunner]) -> Vec<Assignment> {
 }
 
 /// Why a job waits, as a sentence for people. Jobs it needs are somebody else's to explain.
-pub fn why_waiting(runs_on: &[String], online: &[OnlineRunner]) -> String {
+pub fn why_waiting(waiting: &Waiting, online: &[OnlineRunner]) -> String {
     if online.is_empty() {
         return "no runner is online".to_owned();
     }
-    let mut fitting = online
+    let fitting: Vec<&OnlineRunner> = online
         .iter()
-        .filter(|runner| fits(runs_on, &runner.labels))
-        .peekable();
-    if fitting.peek().is_none() {
-        return format!("no online runner has the labels {}", runs_on.join(", "));
+        .filter(|runner| fits(&waiting.runs_on, &runner.labels))
+        .collect();
+    if fitting.is_empty() {
+        let labels = waiting.runs_on.join(", ");
+        return format!("no online runner has the labels {labels}");
     }
-    if fitting.all(|runner| runner.free_slots == 0) {
-        return "every runner that could take it is busy".to_owned();
+    let mut willing = fitting
+        .iter()
+        .filter(|runner| runner.takes(waiting))
+        .peekable();
+    if willing.peek().is_none() {
+        let first = fitting.iter().find_map(|runner| {
+            let why = runner.declined.get(&waiting.job)?;
+            Some(format!("the runner {} declined it: {why}", runner.name))
+        });
+        return first.unwrap_or_else(|| "no runner takes it".to_owned());
+    }
+    if willing.all(|runner| runner.free_slots == 0) {
+        return "all runners that could take it are busy".to_owned();
     }
     "it is about to be handed to a runner".to_owned()
 }
 
+impl OnlineRunner {
+    fn takes(&self, waiting: &Waiting) -> bool {
+        fits(&waiting.runs_on, &self.labels) && !self.declined.contains_key(&waiting.job)
+    }
+}
+
+/// Bitbucket's files name this label beside their own, and every runner of ours is one's own host
+/// (<https://support.atlassian.com/bitbucket-cloud/docs/configure-your-runner-in-bitbucket-pipelines-yml/>).
+const SELF_HOSTED: &str = "self.hosted";
+
 fn fits(runs_on: &[String], labels: &[String]) -> bool {
-    runs_on.iter().all(|wanted| labels.contains(wanted))
+    runs_on
+        .iter()
+        .all(|wanted| wanted == SELF_HOSTED || labels.contains(wanted))
 }
 
 /// The first job of each repository, then the second of each, and so on; repositories in the order of

@@ -16,6 +16,8 @@ fn waiting(number: u8, repository: &str, runs_on: &[&str]) -> Waiting {
 fn online(number: u8, free_slots: u16, labels: &[&str]) -> OnlineRunner {
     OnlineRunner {
         id: RunnerId::from_bytes([number; 16]),
+        name: format!("runner-{number}"),
+        declined: BTreeMap::new(),
         labels: labels.iter().map(|&label| label.to_owned()).collect(),
         free_slots,
     }
@@ -89,7 +91,7 @@ fn a_waiting_job_says_what_it_waits_for() {
         (
             &gpu[..],
             vec![online(1, 0, &["gpu"])],
-            "every runner that could take it is busy",
+            "all runners that could take it are busy",
         ),
         (
             &[][..],
@@ -97,8 +99,34 @@ fn a_waiting_job_says_what_it_waits_for() {
             "it is about to be handed to a runner",
         ),
     ] {
-        assert_eq!(why_waiting(runs_on, &runners), expected);
+        let waiting = Waiting {
+            runs_on: runs_on.to_vec(),
+            ..waiting(7, "a", &[])
+        };
+        assert_eq!(why_waiting(&waiting, &runners), expected);
     }
+}
+
+#[test]
+fn a_declined_job_goes_to_another_runner_and_holds_up_nobody() {
+    let queue = [waiting(1, "a", &[]), waiting(2, "a", &[])];
+    let mut unwilling = online(8, 1, &[]);
+    unwilling.declined = BTreeMap::from([(queue[0].job, "no disk".to_owned())]);
+    assert_eq!(check(&queue, std::slice::from_ref(&unwilling)), "2→8");
+    assert_eq!(
+        check(&queue, &[unwilling.clone(), online(9, 1, &[])]),
+        "1→9 2→8"
+    );
+    assert_eq!(
+        why_waiting(&queue[0], &[unwilling]),
+        "the runner runner-8 declined it: no disk"
+    );
+}
+
+#[test]
+fn bitbuckets_own_label_fits_every_runner() {
+    let queue = [waiting(1, "a", &["self.hosted", "linux"])];
+    assert_eq!(check(&queue, &[online(9, 1, &["linux"])]), "1→9");
 }
 
 prop_compose! {
