@@ -8,6 +8,25 @@
 //! dials a runner. SQL lives under `store/` alone.
 
 // Foundations.
+pub mod authority;
 pub mod clock;
+pub mod config;
+pub mod data_dir;
 pub mod domain;
+pub mod hook;
+pub mod plain_text;
+pub mod server;
 pub mod store;
+
+// The walk.
+pub mod trigger;
+
+pub mod resolve;
+
+pub mod schedule;
+
+pub mod gateway;
+
+pub mod ingest;
+
+pub mod live;

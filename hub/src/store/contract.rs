@@ -1,1 +1,323 @@
+//! What every store does, written once and run against each.
+//!
+//! A behaviour is an async function over a [`Scene`]; [`store_contract!`] makes a test of it for each
+//! implementation. A behaviour that is in no list is dead code, which the lints refuse.
 
+// Before the modules, because a macro is known from where it stands.
+macro_rules! store_contract {
+    ([$($behaviour:ident),+ $(,)?]) => {
+        store_contract!(sqlite: on_sqlite, memory: on_memory; [$($behaviour),+]);
+    };
+    ($($implementation:ident: $on:ident),+; $behaviours:tt) => {
+        $(
+            mod $implementation {
+                store_contract!(@tests $on $behaviours);
+            }
+        )+
+    };
+    (@tests $on:ident [$($behaviour:ident),+]) => {
+        $(
+            #[tokio::test]
+            async fn $behaviour() {
+                let kept = crate::store::contract::$on().await;
+                let scene = crate::store::contract::Scene::new(kept.store()).await;
+                super::$behaviour(&scene).await;
+            }
+        )+
+    };
+}
+
+mod builds;
+mod logs;
+mod queue;
+mod reports;
+mod runners;
+
+use std::fmt::Write as _;
+
+use cofferdam_protocol::job_spec::{StepSpec, Trust, WorkSpec};
+use cofferdam_protocol::proof::PublicKey;
+use cofferdam_protocol::report::{JobEvent, JobResult, StepResult};
+use cofferdam_protocol::{
+    AttemptId, BuildId, Fence, JobId, LogFrame, LogRecord, Origin, RunnerId, Seq, StepIndex,
+};
+use jiff::{SignedDuration, Timestamp};
+use tempfile::TempDir;
+
+use super::memory::MemoryStore;
+use super::sqlite::SqliteStore;
+use super::{Admission, Applied, Joined, NewBuild, NewJob, Newcomer, Report, Store};
+use crate::domain::{Attempt, Build, JobState, JoinToken, Push, RepoName, Repository, StepState};
+
+/// The limit on the log of one attempt in these tests, in bytes: a few small frames.
+const LOG_BYTES_MAX: u64 = 4096;
+
+/// A store, and the directory that lasts as long as it.
+struct Kept {
+    store: Box<dyn Store>,
+    _directory: Option<TempDir>,
+}
+
+impl Kept {
+    fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+}
+
+async fn on_sqlite() -> Kept {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("hub.db");
+    let store = SqliteStore::open_with(&file, LOG_BYTES_MAX).await.unwrap();
+    Kept {
+        store: Box::new(store),
+        _directory: Some(directory),
+    }
+}
+
+#[expect(clippy::unused_async, reason = "has the shape of on_sqlite")]
+async fn on_memory() -> Kept {
+    Kept {
+        store: Box::new(MemoryStore::with_log_bytes_max(LOG_BYTES_MAX)),
+        _directory: None,
+    }
+}
+
+/// A store with one repository, `r`, and two runners, 1 and 2. Builds, attempts and runners are called
+/// by small numbers, jobs by build and ordinal, times by seconds.
+struct Scene<'s> {
+    store: &'s dyn Store,
+}
+
+impl<'s> Scene<'s> {
+    async fn new(store: &'s dyn Store) -> Self {
+        let scene = Self { store };
+        scene.add_repository("r").await;
+        scene.add_runner(1).await;
+        scene.add_runner(2).await;
+        scene
+    }
+
+    async fn add_repository(&self, name: &str) {
+        let repository = Repository {
+            name: repo(name),
+            url: format!("file:///srv/{name}.git"),
+            hook_key: "key".into(),
+        };
+        assert!(self.store.add_repository(&repository).await.unwrap());
+    }
+
+    async fn add_runner(&self, number: u8) {
+        self.store.add_token(&token(number, 100)).await.unwrap();
+        let hash = token(number, 100).hash;
+        let joined = self.store.join(hash, newcomer(number), at(0)).await;
+        assert!(matches!(joined.unwrap(), Joined::Yes(_)));
+    }
+
+    /// Admits build `number` of `r`, whose jobs need the given ones; each has two steps.
+    async fn admit(&self, number: u8, needs: &[&[u32]]) -> Build {
+        let admission = self.store.admit(new_build("r", number, needs)).await;
+        match admission.unwrap() {
+            Admission::New(build) => build,
+            Admission::Known(build) => panic!("build {number} is known: {build:?}"),
+        }
+    }
+
+    /// Leases a job to runner 1 until second 10.
+    async fn lease(&self, job: JobId, number: u8) -> Attempt {
+        let leased = self.store.lease(job, attempt(number), runner(1), at(10));
+        let leased = leased.await.unwrap();
+        leased.expect("the job is ready")
+    }
+
+    /// Leases a job to runner 1 and reports its start.
+    async fn start(&self, job: JobId, number: u8) -> Attempt {
+        let leased = self.lease(job, number).await;
+        let started = self.report(&leased, 1, JobEvent::Started).await;
+        assert_eq!(started, Applied::Stored(seq(1)));
+        leased
+    }
+
+    /// Leases a job, starts it and ends it.
+    async fn run(&self, job: JobId, number: u8, result: JobResult) {
+        let leased = self.start(job, number).await;
+        let ended = self.report(&leased, 2, JobEvent::Finished { result });
+        assert_eq!(ended.await, Applied::Stored(seq(2)));
+    }
+
+    /// Reports an event as the runner that holds the attempt; the hub's time is second 5.
+    async fn report(&self, attempt: &Attempt, number: u64, event: JobEvent) -> Applied {
+        let report = report(attempt, number, event);
+        self.store.apply(report).await.unwrap()
+    }
+
+    /// The state of a build and of its jobs, for people.
+    async fn show(&self, number: u8) -> String {
+        let build = self.store.build(build(number)).await.unwrap().unwrap();
+        let mut text = format!("{}:", build.state.name());
+        for job in self.store.jobs(build.id).await.unwrap() {
+            let state = match job.state {
+                JobState::Done { result, .. } => format!("{result:?}").to_lowercase(),
+                state => state.name().to_owned(),
+            };
+            write!(text, " {state},").unwrap();
+        }
+        text.trim_end_matches([':', ',']).to_owned()
+    }
+
+    /// What is known about the steps of a job, for people.
+    async fn show_steps(&self, job: JobId) -> Vec<String> {
+        let steps = self.store.steps(job).await.unwrap();
+        let show = |step: crate::domain::StepRecord| match step.state {
+            StepState::Running { .. } => format!("{} runs", step.step),
+            StepState::Done { result, .. } => match result {
+                StepResult::Error { why, .. } => format!("{} error: {why}", step.step),
+                result => format!("{} {result:?}", step.step),
+            },
+        };
+        steps.into_iter().map(show).collect()
+    }
+
+    /// The build-wide ordinals of the jobs that could start now.
+    async fn ready(&self) -> Vec<JobId> {
+        let ready = self.store.ready().await.unwrap();
+        ready.into_iter().map(|job| job.id).collect()
+    }
+}
+
+fn id(kind: u8, number: u8) -> [u8; 16] {
+    let mut id = [0; 16];
+    id[14] = kind;
+    id[15] = number;
+    id
+}
+
+fn build(number: u8) -> BuildId {
+    BuildId::from_bytes(id(0, number))
+}
+
+fn job(build: u8, ordinal: u8) -> JobId {
+    JobId::from_bytes(id(build, ordinal))
+}
+
+fn attempt(number: u8) -> AttemptId {
+    AttemptId::from_bytes(id(0, number))
+}
+
+fn runner(number: u8) -> RunnerId {
+    RunnerId::from_bytes(id(0, number))
+}
+
+fn repo(name: &str) -> RepoName {
+    name.parse().unwrap()
+}
+
+fn seq(number: u64) -> Seq {
+    Seq::from_u64(number).unwrap()
+}
+
+/// Seconds after an arbitrary start, with some nanoseconds that must not get lost.
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000).unwrap() + SignedDuration::new(secs, 123_456_789)
+}
+
+fn token(number: u8, expires_at: i64) -> JoinToken {
+    JoinToken {
+        hash: [number; 32],
+        labels: vec!["linux".to_owned(), format!("host-{number}")],
+        expires_at: at(expires_at),
+    }
+}
+
+fn newcomer(number: u8) -> Newcomer {
+    Newcomer {
+        id: runner(number),
+        name: format!("runner {number}"),
+        key: PublicKey([number; 32]),
+    }
+}
+
+fn new_build(repository: &str, number: u8, needs: &[&[u32]]) -> NewBuild {
+    let jobs = (0..).zip(needs).map(|(ordinal, needs)| NewJob {
+        id: job(number, ordinal),
+        needs: needs.to_vec(),
+        runs_on: vec!["linux".to_owned()],
+        steps: vec![
+            step(2 * u16::from(ordinal)),
+            step(2 * u16::from(ordinal) + 1),
+        ],
+    });
+    NewBuild {
+        id: build(number),
+        push: Push {
+            repository: repo(repository),
+            reference: "refs/heads/main".to_owned(),
+            commit: format!("{number:040x}").parse().unwrap(),
+            received_at: at(0),
+        },
+        trust: Trust::Trusted,
+        selected: "default".to_owned(),
+        diagnostics: "warning: a \"quote\", an é and a \0\n".to_owned(),
+        jobs: Some(jobs.collect()),
+    }
+}
+
+fn step(index: u16) -> StepSpec {
+    StepSpec {
+        index: StepIndex(index),
+        name: format!("step \"{index}\" \u{1f6a2}\n"),
+        line: 3,
+        max_time_secs: u64::MAX,
+        work: WorkSpec::Script {
+            image: "alpine".to_owned(),
+            script: vec!["printf '\\0'\t\u{0}".to_owned()],
+            after_script: Vec::new(),
+        },
+    }
+}
+
+fn report(attempt: &Attempt, number: u64, event: JobEvent) -> Report {
+    Report {
+        runner: attempt.runner,
+        attempt: attempt.id,
+        fence: attempt.fence,
+        seq: seq(number),
+        at: at(4),
+        event,
+        now: at(5),
+    }
+}
+
+fn frame(attempt: &Attempt, number: u64, lines: &[&str]) -> LogFrame {
+    let record = |line: &&str| LogRecord {
+        step: StepIndex(0),
+        origin: Origin::Stdout,
+        at_ms: u64::MAX,
+        bytes: line.as_bytes().to_vec(),
+    };
+    LogFrame {
+        attempt: attempt.id,
+        fence: attempt.fence,
+        seq: seq(number),
+        records: lines.iter().map(record).collect(),
+    }
+}
+
+fn finished(result: JobResult) -> JobEvent {
+    JobEvent::Finished { result }
+}
+
+fn step_started(step: u16) -> JobEvent {
+    JobEvent::StepStarted {
+        step: StepIndex(step),
+    }
+}
+
+fn step_finished(step: u16, result: StepResult) -> JobEvent {
+    JobEvent::StepFinished {
+        step: StepIndex(step),
+        result,
+        receipt: serde_json::json!({ "cpu_ms": 7 }),
+    }
+}
+
+const FENCE_1: Fence = Fence(1);
