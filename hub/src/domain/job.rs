@@ -66,7 +66,7 @@ pub struct Attempt {
 }
 
 /// What can happen to a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobStateEvent {
     /// A runner is to have it.
     Lease(Attempt),
@@ -238,8 +238,11 @@ impl JobStateEvent {
             Self::Return { .. } => Some(AttemptEnd::Returned),
             Self::Lose { .. } => Some(AttemptEnd::Lost),
             Self::Finish { .. } => Some(AttemptEnd::Finished),
-            Self::Lease(_) | Self::Start(_) | Self::Renew { .. } | Self::Skip => None,
-            Self::Cancel { .. } => None,
+            Self::Lease(_)
+            | Self::Start(_)
+            | Self::Renew { .. }
+            | Self::Skip
+            | Self::Cancel { .. } => None,
         }
     }
 

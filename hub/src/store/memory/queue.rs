@@ -292,7 +292,7 @@ impl Rows {
             return Err(format!("there is no job {id}").into());
         };
         let mut graph = row.graph()?;
-        if let Err(bad) = graph.take(id, event.clone()) {
+        if let Err(bad) = graph.take(id, event) {
             return Ok(Err(bad));
         }
         row.put(&graph, now);

@@ -129,7 +129,7 @@ pub(super) async fn take(
 ) -> Result<Result<(), BadTransition>, Failure> {
     let before = graph(connection, build).await?;
     let mut after = before.clone();
-    if let Err(bad) = after.take(job, event.clone()) {
+    if let Err(bad) = after.take(job, event) {
         return Ok(Err(bad));
     }
     if let Some(end) = event.attempt_end() {

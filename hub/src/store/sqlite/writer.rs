@@ -68,10 +68,10 @@ impl Writer {
             is_change,
             reply,
         };
-        let stopped = |_| StoreError::new(doing, "the writer of the database has stopped");
+        let stopped = || StoreError::new(doing, "the writer of the database has stopped");
         let sent = self.queue.send(Box::new(write)).await;
-        sent.map_err(|_| stopped(()))?;
-        let answer = answer.await.map_err(|_| stopped(()))?;
+        sent.map_err(|_| stopped())?;
+        let answer = answer.await.map_err(|_| stopped())?;
         answer.map_err(|why| StoreError::new(doing, why))
     }
 }
