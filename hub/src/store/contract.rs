@@ -56,30 +56,6 @@ use crate::domain::{Attempt, Build, JobState, JoinToken, Push, RepoName, Reposit
 /// The limit on the log of one attempt in these tests, in bytes: a few small frames.
 const LOG_BYTES_MAX: u64 = 4096;
 
-/// Everything that can be read of builds 1 to `builds`, as text. The log stands by attempt: in which
-/// order two attempts wrote is an accident.
-async fn dump(store: &dyn Store, builds: u8) -> String {
-    let mut text = String::new();
-    let mut put = |what: &dyn std::fmt::Debug| writeln!(text, "{what:?}").unwrap();
-    put(&store.builds(None, 100).await.unwrap());
-    put(&store.ready().await.unwrap());
-    put(&store.leases().await.unwrap());
-    for number in 1..=builds {
-        let jobs = store.jobs(build(number)).await.unwrap();
-        for job in &jobs {
-            put(&store.steps(job.id).await.unwrap());
-        }
-        put(&jobs);
-        let mut log = store.read(build(number), 0, usize::MAX).await.unwrap();
-        log.records.sort_by_key(|(attempt, _)| *attempt);
-        put(&log);
-    }
-    for number in 0..=u8::MAX {
-        put(&store.position(attempt(number)).await.unwrap());
-    }
-    text
-}
-
 /// A store, and the directory that lasts as long as it.
 struct Kept {
     store: Box<dyn Store>,
@@ -211,6 +187,30 @@ impl<'s> Scene<'s> {
         let ready = self.store.ready().await.unwrap();
         ready.into_iter().map(|job| job.id).collect()
     }
+}
+
+/// Everything that can be read of builds 1 to `builds`, as text. The log stands by attempt: in which
+/// order two attempts wrote is an accident.
+async fn dump(store: &dyn Store, builds: u8) -> String {
+    let mut text = String::new();
+    let mut put = |what: &dyn std::fmt::Debug| writeln!(text, "{what:?}").unwrap();
+    put(&store.builds(None, 100).await.unwrap());
+    put(&store.ready().await.unwrap());
+    put(&store.leases().await.unwrap());
+    for number in 1..=builds {
+        let jobs = store.jobs(build(number)).await.unwrap();
+        for job in &jobs {
+            put(&store.steps(job.id).await.unwrap());
+        }
+        put(&jobs);
+        let mut log = store.read(build(number), 0, usize::MAX).await.unwrap();
+        log.records.sort_by_key(|(attempt, _)| *attempt);
+        put(&log);
+    }
+    for number in 0..=u8::MAX {
+        put(&store.position(attempt(number)).await.unwrap());
+    }
+    text
 }
 
 fn id(kind: u8, number: u8) -> [u8; 16] {
