@@ -43,7 +43,11 @@ async fn a_script_runs_and_its_lines_are_echoed() {
     assert!(receipt.process.is_some());
     insta::assert_snapshot!(stand.log.text(Origin::Stdout), @"hello");
     insta::assert_snapshot!(stand.log.text(Origin::Stderr), @"true");
-    insta::assert_snapshot!(stand.log.text(Origin::System), @"");
+    insta::assert_snapshot!(stand.log.text(Origin::System), @"
+    This step has no network: this runner gives none to containers
+    + echo hello
+    + echo $CI >&2
+    ");
     stand.assert_nothing_left("no such process").await;
 }
 
@@ -73,7 +77,12 @@ async fn the_first_failing_line_ends_the_script() {
     let script = ["echo one", "sh -c 'exit 7'", "echo never"];
     let receipt = stand.run(&script, &[]).await.unwrap();
     assert_eq!(receipt.ended_by, EndedBy::Exit(7));
-    insta::assert_snapshot!(stand.log.story(), @"");
+    insta::assert_snapshot!(stand.log.story(), @"
+    System: This step has no network: this runner gives none to containers
+    System: + echo one
+    Stdout: one
+    System: + sh -c 'exit 7'
+    ");
 }
 
 #[tokio::test]
@@ -89,13 +98,21 @@ async fn variables_directories_and_descriptors_last_from_line_to_line() {
         "cat three",
         "read line || echo no input",
         "set +e",
+        "false; echo status $?",
         "false",
-        "echo status $?",
         "ls /proc/self/fd | wc -l | tr -d ' '",
     ];
     let receipt = stand.run(&script, &[]).await.unwrap();
     assert_eq!(receipt.ended_by, EndedBy::Exit(0));
-    insta::assert_snapshot!(stand.log.text(Origin::Stdout), @"");
+    insta::assert_snapshot!(stand.log.text(Origin::Stdout), @"
+    /opt/atlassian/pipelines/agent/build
+    /tmp/d
+    f 1
+    to three
+    no input
+    status 1
+    5
+    ");
 }
 
 #[tokio::test]
@@ -124,7 +141,20 @@ async fn a_script_passes_exactly_whatever_is_in_it() {
     ];
     let receipt = stand.run(&script, &[]).await.unwrap();
     assert_eq!(receipt.ended_by, EndedBy::Exit(0));
-    insta::assert_snapshot!(stand.log.text(Origin::Stdout).escape_debug().to_string().replace("\\n", "\n"), @"");
+    insta::assert_snapshot!(stand.log.text(Origin::Stdout).escape_debug().to_string().replace("\\n", "\n"), @r##"
+    it\'s a \"quote\" $HOME tick 2
+    here true
+    $CI \\ \' \" `x`
+    \tEOF
+      EOF 
+    EOF
+    multi
+      line
+    ünïcödé 🦀 %s %d \
+     !! \u{1e}0000001\u{1e} \u{7}
+    yes
+    end-of-line
+    "##);
 }
 
 #[tokio::test]
@@ -171,7 +201,14 @@ async fn the_after_script_knows_the_status_and_cannot_change_it() {
     let after = ["echo after $BITBUCKET_EXIT_CODE", "exit 9", "echo never"];
     let receipt = stand.run(&["exit 3"], &after).await.unwrap();
     assert_eq!(receipt.ended_by, EndedBy::Exit(3));
-    insta::assert_snapshot!(stand.log.story(), @"");
+    insta::assert_snapshot!(stand.log.story(), @"
+    System: This step has no network: this runner gives none to containers
+    System: + exit 3
+    System: + echo after $BITBUCKET_EXIT_CODE
+    Stdout: after 3
+    System: + exit 9
+    System: The after-script failed with status 9
+    ");
     let receipt = stand.run(&["true"], &["false"]).await.unwrap();
     assert_eq!(receipt.ended_by, EndedBy::Exit(0));
 }
@@ -184,7 +221,8 @@ async fn cancel_asks_first_and_then_runs_the_after_script() {
         "echo up",
         "while :; do sleep 0.1; done",
     ];
-    let run = stand.run(&script, &["echo after $BITBUCKET_EXIT_CODE"]);
+    let after = ["echo after $BITBUCKET_EXIT_CODE"];
+    let run = stand.run(&script, &after);
     let cancel = async {
         stand.log.wait_for("up").await;
         stand.cancel.cancel();
@@ -211,13 +249,9 @@ async fn cancel_kills_a_script_that_ignores_it_and_its_background_children() {
         "echo up",
         "while :; do sleep 1; done",
     ];
-    let run = stand.run(
-        &script,
-        &[
-            "echo after $BITBUCKET_EXIT_CODE",
-            "ps | grep -c '[s]leep 86'",
-        ],
-    );
+    let survivors = format!("ps | grep -c '[s]leep {token}'");
+    let after = ["echo after $BITBUCKET_EXIT_CODE", survivors.as_str()];
+    let run = stand.run(&script, &after);
     let cancel = async {
         stand.log.wait_for("up").await;
         assert_ne!(processes(&token), Vec::<String>::new());
@@ -229,8 +263,8 @@ async fn cancel_kills_a_script_that_ignores_it_and_its_background_children() {
     let took = cancelled.elapsed();
     assert!(took >= Duration::from_secs(10), "grace was {took:?}");
     assert!(took < Duration::from_secs(20), "{took:?}");
-    // Only the init's own sleep is left when the after-script runs.
-    assert_eq!(stand.log.text(Origin::Stdout), "up\nafter 137\n1\n");
+    // All of it is dead when the after-script runs.
+    assert_eq!(stand.log.text(Origin::Stdout), "up\nafter 137\n0\n");
     stand.assert_nothing_left(&token).await;
 }
 
@@ -304,7 +338,8 @@ async fn a_fork_bomb_can_be_cancelled() {
         .limits
         .pids = 100);
     let bomb = "f() { f | f & }; while :; do f 2>/dev/null; done";
-    let run = stand.run(&["echo up", bomb], &[]);
+    let script = ["echo up", bomb];
+    let run = stand.run(&script, &[]);
     let cancel = async {
         stand.log.wait_for("up").await;
         stand.cancel.cancel();
@@ -400,7 +435,21 @@ async fn only_the_workspace_of_this_host_is_there() {
     ];
     let receipt = stand.run(&script, &[]).await.unwrap();
     assert_eq!(receipt.ended_by, EndedBy::Exit(0));
-    insta::assert_snapshot!(stand.log.text(Origin::Stdout), @"");
+    let seen = stand.log.text(Origin::Stdout).replace('\t', " ");
+    insta::assert_snapshot!(seen, @"
+    no host files
+    no socket
+    1
+    build
+    CapEff: 00000000000004fb
+    CapBnd: 00000000000004fb
+    NoNewPrivs: 1
+    Seccomp: 2
+    no devices
+    no umount
+    lo
+    no disks
+    ");
 }
 
 #[tokio::test]
@@ -473,19 +522,19 @@ async fn an_image_that_is_not_there_is_the_user_s_fault() {
     let missing = "localhost/cofferdam-test/no-such-image:1";
     let error = stand.run_in(missing, &["true"], &[]).await.unwrap_err();
     assert!(matches!(error, ExecutorError::User(..)));
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"there is no image localhost/cofferdam-test/no-such-image:1 on this host, and names under localhost/ are not pulled");
     let error = stand
         .run_in("../../containers", &["true"], &[])
         .await
         .unwrap_err();
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @r#""../../containers" is not the name of an image"#);
     // Nothing listens on port 1: the registry is unreachable.
     let error = stand
         .run_in("127.0.0.1:1/x:1", &["true"], &[])
         .await
         .unwrap_err();
     assert!(matches!(error, ExecutorError::Infrastructure(..)));
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"could not pull the image 127.0.0.1:1/x:1");
     stand.assert_nothing_left("no such process").await;
 }
 

@@ -25,28 +25,31 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub const IMAGE: &str = "localhost/cofferdam-test/busybox:2";
-pub const IMAGE_WITH_BASH: &str = "localhost/cofferdam-test/bash:2";
+pub(super) const IMAGE: &str = "localhost/cofferdam-test/busybox:2";
+pub(super) const IMAGE_WITH_BASH: &str = "localhost/cofferdam-test/bash:2";
 
 /// A wait in a test: far longer than what is waited for takes.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One executor with a state directory and a workspace of its own.
-pub struct Stand {
-    pub executor: ContainerExecutor,
-    pub workspace: Workspace,
-    pub tracker: TaskTracker,
-    pub state_dir: PathBuf,
-    pub log: Log,
-    pub cancel: CancellationToken,
-    pub timeout: Duration,
-    pub env: BTreeMap<String, String>,
+pub(super) struct Stand {
+    pub(super) executor: ContainerExecutor,
+    pub(super) workspace: Workspace,
+    pub(super) tracker: TaskTracker,
+    pub(super) state_dir: PathBuf,
+    pub(super) log: Log,
+    pub(super) cancel: CancellationToken,
+    pub(super) timeout: Duration,
+    pub(super) env: BTreeMap<String, String>,
     dir: tempfile::TempDir,
 }
 
 impl Stand {
     /// `None` where containers cannot be tested; that is then on record under `test`.
-    pub async fn set_up(test: &str, change: impl FnOnce(&mut ContainerSettings)) -> Option<Self> {
+    pub(super) async fn set_up(
+        test: &str,
+        change: impl FnOnce(&mut ContainerSettings),
+    ) -> Option<Self> {
         let dir = tempfile::tempdir().expect("a directory");
         let state_dir = dir.path().join("state");
         std::fs::create_dir(&state_dir).expect("a state directory");
@@ -78,11 +81,15 @@ impl Stand {
         })
     }
 
-    pub async fn run(&self, script: &[&str], after: &[&str]) -> Result<Receipt, ExecutorError> {
+    pub(super) async fn run(
+        &self,
+        script: &[&str],
+        after: &[&str],
+    ) -> Result<Receipt, ExecutorError> {
         self.run_in(IMAGE, script, after).await
     }
 
-    pub async fn run_in(
+    pub(super) async fn run_in(
         &self,
         image: &str,
         script: &[&str],
@@ -105,7 +112,7 @@ impl Stand {
     }
 
     /// Another life of the same runner: another engine connection, the same state directory.
-    pub async fn reborn(&self) -> ContainerExecutor {
+    pub(super) async fn reborn(&self) -> ContainerExecutor {
         let mut settings = settings(&self.state_dir);
         settings.engine.socket = Some(format!(
             "unix://{}",
@@ -117,7 +124,7 @@ impl Stand {
     }
 
     /// The containers that the engine still has for this workspace.
-    pub async fn containers(&self) -> Vec<String> {
+    pub(super) async fn containers(&self) -> Vec<String> {
         let docker = connect(&self.executor.engine().socket);
         let label = format!(
             "dev.cofferdam.workspace={}",
@@ -133,19 +140,19 @@ impl Stand {
     }
 
     /// What the journal names.
-    pub fn journal(&self) -> Vec<String> {
+    pub(super) fn journal(&self) -> Vec<String> {
         names(&self.state_dir.join("containers"))
     }
 
     /// Asserts that neither engine nor journal nor process table know of the step any more. `token` is
     /// part of the command line of its processes.
-    pub async fn assert_nothing_left(&self, token: &str) {
+    pub(super) async fn assert_nothing_left(&self, token: &str) {
         assert_eq!(self.containers().await, Vec::<String>::new());
         assert_eq!(self.journal(), Vec::<String>::new());
         assert_eq!(processes(token), Vec::<String>::new());
     }
 
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.dir.path()
     }
 }
@@ -154,7 +161,7 @@ impl Stand {
     clippy::disallowed_methods,
     reason = "a test is the edge: its engine needs the environment of whoever runs the test"
 )]
-pub fn settings(state_dir: &Path) -> ContainerSettings {
+pub(super) fn settings(state_dir: &Path) -> ContainerSettings {
     let names = ["PATH", "HOME", "XDG_RUNTIME_DIR"];
     let service_env: BTreeMap<_, _> = names
         .into_iter()
@@ -179,7 +186,7 @@ pub fn settings(state_dir: &Path) -> ContainerSettings {
 }
 
 /// Says, and leaves on record, that a test could not run.
-pub fn not_run(test: &str, why: &str) {
+pub(super) fn not_run(test: &str, why: &str) {
     eprintln!("cofferdam-test: not run: {test}: {why}");
     let dir = not_run_dir();
     std::fs::create_dir_all(&dir).expect("the directory of the record");
@@ -204,7 +211,7 @@ fn names(dir: &Path) -> Vec<String> {
 }
 
 /// The command lines of this host that contain `token`, without this test itself.
-pub fn processes(token: &str) -> Vec<String> {
+pub(super) fn processes(token: &str) -> Vec<String> {
     names(Path::new("/proc"))
         .into_iter()
         .filter(|name| {
@@ -233,11 +240,10 @@ async fn make_images(socket: &Path) -> Result<(), String> {
             continue;
         }
         let tar = root_file_system(image == IMAGE_WITH_BASH)?;
-        let (repository, tag) = image.rsplit_once(':').expect("a tag");
+        // Podman 4.3 ignores a tag of its own.
         let options = CreateImageOptionsBuilder::default()
             .from_src("-")
-            .repo(repository)
-            .tag(tag)
+            .repo(image)
             .build();
         let body = bollard::body_full(tar.into());
         let mut made = docker.create_image(Some(options), Some(body), None);
@@ -298,7 +304,7 @@ fn entry(tar: &mut Vec<u8>, name: &str, link: &str, kind: u8, data: &[u8]) {
 
 /// A log in memory.
 #[derive(Clone, Debug)]
-pub struct Log {
+pub(super) struct Log {
     records: Arc<Mutex<Vec<(Origin, Vec<u8>)>>>,
     count: watch::Sender<usize>,
 }
@@ -323,18 +329,18 @@ impl LogSink for Log {
 
 impl Log {
     /// All bytes of one origin.
-    pub fn bytes(&self, origin: Origin) -> Vec<u8> {
+    pub(super) fn bytes(&self, origin: Origin) -> Vec<u8> {
         let records = self.records.lock().expect("the log");
         let of_it = records.iter().filter(|(its, _)| *its == origin);
         of_it.flat_map(|(_, bytes)| bytes.clone()).collect()
     }
 
-    pub fn text(&self, origin: Origin) -> String {
+    pub(super) fn text(&self, origin: Origin) -> String {
         String::from_utf8_lossy(&self.bytes(origin)).into_owned()
     }
 
     /// All records in order, each line with its origin before it.
-    pub fn story(&self) -> String {
+    pub(super) fn story(&self) -> String {
         let records = self.records.lock().expect("the log");
         let mut story = String::new();
         for (origin, bytes) in records.iter() {
@@ -346,7 +352,7 @@ impl Log {
     }
 
     /// Returns when standard output contains `text`.
-    pub async fn wait_for(&self, text: &str) {
+    pub(super) async fn wait_for(&self, text: &str) {
         let mut count = self.count.subscribe();
         let seen = count.wait_for(|_| self.text(Origin::Stdout).contains(text));
         tokio::time::timeout(PATIENCE, seen)
@@ -357,7 +363,12 @@ impl Log {
 }
 
 /// Runs a step that does not end by itself.
-pub async fn run_for_ever(executor: &ContainerExecutor, workspace: &Path, line: &str, log: &Log) {
+pub(super) async fn run_for_ever(
+    executor: &ContainerExecutor,
+    workspace: &Path,
+    line: &str,
+    log: &Log,
+) {
     let workspace = Workspace::create(workspace).expect("a workspace");
     let cancel = CancellationToken::new();
     let run = StepRun {

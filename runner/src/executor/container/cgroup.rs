@@ -126,18 +126,40 @@ mod tests {
              2:cpu,cpuacct:/libpod_parent/libpod-abc\n0::/libpod_parent/libpod-abc\n",
             "abc",
         );
-        insta::assert_debug_snapshot!(found, @"");
+        insta::assert_debug_snapshot!(found, @r##"
+        Cgroup {
+            memory: Some(
+                "/sys/fs/cgroup/memory/libpod_parent/libpod-abc",
+            ),
+            pids: Some(
+                "/sys/fs/cgroup/pids/libpod_parent/libpod-abc",
+            ),
+            cpu: Some(
+                "/sys/fs/cgroup/cpuacct/libpod_parent/libpod-abc",
+            ),
+        }
+        "##);
     }
 
     #[test]
     fn on_version_2_the_container_s_own_level_is_read() {
         let found = Cgroup::parse("0::/user.slice/libpod-abc.scope/container\n", "abc");
-        insta::assert_debug_snapshot!(found.memory, @"");
+        insta::assert_debug_snapshot!(found.memory, @r##"
+        Some(
+            "/sys/fs/cgroup/user.slice/libpod-abc.scope",
+        )
+        "##);
     }
 
     #[test]
     fn a_path_that_does_not_name_the_container_is_not_read() {
         let found = Cgroup::parse("9:memory:/system.slice/cron.service\n0::/init\n", "abc");
-        insta::assert_debug_snapshot!(found, @"");
+        insta::assert_debug_snapshot!(found, @"
+        Cgroup {
+            memory: None,
+            pids: None,
+            cpu: None,
+        }
+        ");
     }
 }

@@ -35,9 +35,9 @@ const LAST_WORDS_BYTES_MAX: usize = 500;
 /// what an engine without `CAP_SYS_RESOURCE` may hand on.
 const NOFILE_MAX: u64 = 65_536;
 
-/// Processes of one user. The container's own limit on processes is the one that counts; this must only
-/// stay below the host's.
-const NPROC_MAX: u64 = 1_048_576;
+/// Processes of one user. Podman lowers its own limit to this (the usual `kernel.pid_max`) when it may not
+/// raise it. The container's own limit on processes is the one that counts.
+const NPROC_MAX: u64 = 32_768;
 
 /// How to find an engine. All of it comes from the configuration.
 #[derive(Clone, Debug, Default)]

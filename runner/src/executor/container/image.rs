@@ -65,9 +65,7 @@ impl ImageName {
             None => ("docker.io", format!("library/{path}")),
         };
         let is_right = repository.split('/').all(is_component)
-            && registry
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b".-:".contains(&b))
+            && is_host(registry)
             && tag.is_none_or(is_tag)
             && digest.is_none_or(is_digest);
         if !is_right {
@@ -83,7 +81,7 @@ impl ImageName {
     }
 
     /// Whether it was made on this host: no registry is called so.
-    fn is_local(&self) -> bool {
+    pub(super) fn is_local(&self) -> bool {
         self.0.starts_with("localhost/")
     }
 }
@@ -97,6 +95,12 @@ impl Display for ImageName {
 /// The first part of a name is a registry if it looks like a host.
 fn is_registry(part: &str) -> bool {
     part == "localhost" || part.contains(['.', ':'])
+}
+
+fn is_host(part: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric();
+    part.bytes().all(|b| is_plain(b) || b".-:".contains(&b))
+        && part.bytes().next().is_some_and(is_plain)
 }
 
 fn is_component(part: &str) -> bool {
@@ -228,7 +232,6 @@ mod tests {
             "Alpine",
             "a b",
             "a/../../containers/x",
-            "../x",
             "a//b",
             "x:",
             "x:1:2",
@@ -236,6 +239,7 @@ mod tests {
             "x#y",
             "x@sha256:12",
             "-x",
+            "../x",
             "http://x/y",
             &"x".repeat(600),
         ] {

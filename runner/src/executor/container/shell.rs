@@ -4,8 +4,6 @@
 //! container's configuration, in a command line or in a file. The shell holds it in memory, and its own
 //! standard input is `/dev/null` before the first line runs.
 
-use std::fmt::Write as _;
-
 use super::echo::Marker;
 
 /// Sent to the init, which then asks everything else in the container to end.
@@ -51,16 +49,14 @@ pub(super) fn command() -> [&'static str; 5] {
 /// The program for `lines`: one shell, `set -e`, each line announced by its marker before it runs.
 ///
 /// Each line is one `eval`, so that a line with an open quote or `if` fails by itself and cannot swallow
-/// the next one. What a line sets, changes into or opens lasts for the next ones.
+/// the next one. What a line sets, changes into or opens lasts for the next ones; only `$?` does not.
 pub(super) fn program(lines: &[String], marker: &Marker) -> String {
     let mut text = format!("unset cofferdam_program\nexec {ECHO_FD}>&1\nset -e\n");
     for (index, line) in lines.iter().enumerate() {
-        // Writing to a string cannot fail.
-        drop(write!(
-            text,
-            "printf '{}' >&{ECHO_FD}\neval {} {ECHO_FD}>&-\n",
-            marker.as_printf(index),
-            quote(line),
+        let marker = marker.as_printf(index);
+        let line = quote(line);
+        text.push_str(&format!(
+            "printf '{marker}' >&{ECHO_FD}\neval {line} {ECHO_FD}>&-\n"
         ));
     }
     text
@@ -78,6 +74,16 @@ mod tests {
     #[test]
     fn lines_are_quoted_and_announced() {
         let lines = ["it's", "cat <<EOF\n$x\nEOF"].map(str::to_owned);
-        insta::assert_snapshot!(program(&lines, &Marker::new("c0ffee")), @"");
+        insta::assert_snapshot!(program(&lines, &Marker::new("c0ffee")), @r##"
+        unset cofferdam_program
+        exec 7>&1
+        set -e
+        printf '\036c0ffee:0000000\036' >&7
+        eval 'it'\''s' 7>&-
+        printf '\036c0ffee:0000001\036' >&7
+        eval 'cat <<EOF
+        $x
+        EOF' 7>&-
+        "##);
     }
 }

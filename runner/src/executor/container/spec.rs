@@ -171,7 +171,54 @@ mod tests {
             ulimits: (1024, 2048),
             has_selinux: false,
         };
-        insta::assert_json_snapshot!(spec.body().host_config, @"");
+        insta::assert_json_snapshot!(spec.body().host_config, @r##"
+        {
+          "Memory": 4294967296,
+          "MemorySwap": 4294967296,
+          "PidsLimit": 4096,
+          "Ulimits": [
+            {
+              "Name": "nofile",
+              "Soft": 1024,
+              "Hard": 1024
+            },
+            {
+              "Name": "nproc",
+              "Soft": 2048,
+              "Hard": 2048
+            }
+          ],
+          "NetworkMode": "none",
+          "Mounts": [
+            {
+              "Target": "/opt/atlassian/pipelines/agent/build",
+              "Source": "/state/work/7",
+              "Type": "bind",
+              "ReadOnly": false,
+              "BindOptions": {
+                "Propagation": "rprivate"
+              }
+            }
+          ],
+          "CapAdd": [
+            "CHOWN",
+            "DAC_OVERRIDE",
+            "FOWNER",
+            "FSETID",
+            "KILL",
+            "NET_BIND_SERVICE",
+            "SETGID",
+            "SETUID"
+          ],
+          "CapDrop": [
+            "ALL"
+          ],
+          "Privileged": false,
+          "SecurityOpt": [
+            "no-new-privileges"
+          ]
+        }
+        "##);
         let selinux = Spec {
             has_selinux: true,
             network: Network::Engine,
@@ -180,6 +227,12 @@ mod tests {
         let host = selinux.body().host_config.expect("a host configuration");
         assert_eq!(host.mounts, None);
         assert_eq!(host.network_mode, None);
-        insta::assert_debug_snapshot!(host.binds, @"");
+        insta::assert_debug_snapshot!(host.binds, @r##"
+        Some(
+            [
+                "/state/work/7:/opt/atlassian/pipelines/agent/build:rw,rprivate,Z",
+            ],
+        )
+        "##);
     }
 }

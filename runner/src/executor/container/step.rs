@@ -153,7 +153,9 @@ async fn bring_image(
     if let Some(id) = image::find(docker, image).await? {
         return Ok(id);
     }
-    say(log, &format!("Pulling the image {image}")).await;
+    if !image.is_local() {
+        say(log, &format!("Pulling the image {image}")).await;
+    }
     image::pull(docker, image).await
 }
 
