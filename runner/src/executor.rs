@@ -3,6 +3,8 @@
 //! Two implementations: `executor/wasm.rs` runs a WASI module in a process of its own, `executor/
 //! container.rs` runs shell lines in a container. Neither knows about jobs, hubs or retries.
 
+pub mod wasm;
+
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -12,5 +12,9 @@ pub mod receipt;
 pub mod workspace;
 
 // The walk.
+pub mod step_run;
+
 pub mod executor;
+pub mod grant;
 pub mod log;
+pub mod process;

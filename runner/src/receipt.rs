@@ -1,6 +1,8 @@
 //! What a step was granted, used and was refused, and how it ended.
 //!
-//! Executors fill it in; `report` and `step run --receipt` turn it into JSON. Nothing here serialises.
+//! Executors fill it in; `json` writes it down for the hub and for `step run --receipt`.
+
+pub mod json;
 
 use std::time::Duration;
 
