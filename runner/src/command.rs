@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Environment;
+use crate::step_run::{self, StepRunArgs};
 use crate::text::chain;
 
 /// Runs build steps that nobody has to trust.
@@ -25,6 +26,15 @@ enum Verb {
     Join(join::JoinArgs),
     /// Take jobs from the hub that this runner joined, until told to stop
     Start(start::StartArgs),
+    /// Work with one step, here, without a hub
+    #[command(subcommand)]
+    Step(StepVerb),
+}
+
+#[derive(Debug, Subcommand)]
+enum StepVerb {
+    /// Run a WASI module with only what it is granted
+    Run(Box<StepRunArgs>),
 }
 
 /// Options of every verb that works with a runner's state.
@@ -50,6 +60,9 @@ pub fn run(cli: Cli, environment: &Environment) -> ExitCode {
     let done = match cli.verb {
         Verb::Join(args) => join::run(&args, environment),
         Verb::Start(args) => start::run(&args, environment),
+        Verb::Step(StepVerb::Run(args)) => {
+            return step_run::run(*args, &environment.module_cache_dir());
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -249,10 +249,14 @@ impl Environment {
         self.below_home(self.state_home.as_ref(), ".local/state", "XDG_STATE_HOME")
     }
 
-    /// Where compiled modules are kept for `step run`: `$XDG_CACHE_HOME/cofferdam` or
-    /// `~/.cache/cofferdam`.
-    pub fn cache_dir(&self) -> Result<PathBuf, ConfigError> {
+    /// Where native code is kept for `step run`: `$XDG_CACHE_HOME/cofferdam/modules` or
+    /// `~/.cache/cofferdam/modules`; without either, a directory of this user's below `/tmp`, which is
+    /// used only if it belongs to this user alone.
+    pub fn module_cache_dir(&self) -> PathBuf {
+        let user = rustix::process::geteuid().as_raw();
         self.below_home(self.cache_home.as_ref(), ".cache", "XDG_CACHE_HOME")
+            .unwrap_or_else(|_| PathBuf::from(format!("/tmp/cofferdam-cache-{user}")))
+            .join("modules")
     }
 
     /// The user's directory for sockets, if the session has one.

@@ -12,6 +12,7 @@
 pub mod clock;
 pub mod config;
 pub mod hub_address;
+pub mod process;
 pub mod receipt;
 pub mod text;
 pub mod tls;
@@ -21,6 +22,7 @@ pub mod identity;
 
 // The commands, and what they are wired from.
 pub mod command;
+pub mod step_run;
 pub mod wiring;
 
 // The walk.
@@ -33,5 +35,6 @@ pub mod slots;
 
 pub mod checkout;
 pub mod executor;
+pub mod grant;
 pub mod log;
 pub mod outbox;

@@ -1,11 +1,27 @@
 //! `cofferdam`: arguments in, exit status out.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use cofferdam_runner::command::{self, Cli};
 use cofferdam_runner::config::Environment;
+use cofferdam_runner::executor::wasm::confined_main;
+use cofferdam_runner::process::Mode;
+use cofferdam_runner::step_run;
 
 fn main() -> ExitCode {
-    command::run(Cli::parse(), &Environment::read())
+    // First of all, while there is one thread and nothing was read: the confined processes.
+    if let Some(mode) = Mode::of_arguments(std::env::args_os()) {
+        return confined_main(mode);
+    }
+    let environment = Environment::read();
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match arguments.as_slice() {
+        // Its exit statuses are a contract of their own, bad arguments included.
+        [step, run, rest @ ..] if step == "step" && run == "run" => {
+            step_run::main(rest.iter().cloned(), &environment.module_cache_dir())
+        }
+        _ => command::run(Cli::parse(), &environment),
+    }
 }

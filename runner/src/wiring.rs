@@ -14,6 +14,7 @@ use crate::executor::Executor;
 use crate::executor::container::{
     ContainerExecutor, ContainerLimits, ContainerSettings, EngineSettings, Network,
 };
+use crate::executor::wasm::{WasmConfig, WasmExecutor};
 use crate::identity::{Identity, StateDir};
 use crate::job::Jobs;
 use crate::outbox::Outbox;
@@ -45,7 +46,13 @@ pub async fn build(
     let tasks = TaskTracker::new();
     let jobs = Jobs {
         checkouts: Checkouts::new(git, state.path())?,
-        wasm: unimplemented!(),
+        wasm: Arc::new(
+            WasmExecutor::new(&WasmConfig {
+                program: "/proc/self/exe".into(),
+                cache_dir: state.path().join("modules"),
+            })
+            .context("modules cannot be run")?,
+        ),
         container: container(config, state, environment, &tasks).await,
         outbox: Arc::clone(&outbox),
         clock: Arc::clone(&clock),

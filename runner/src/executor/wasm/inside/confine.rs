@@ -1,0 +1,201 @@
+//! The walls around a confined process, in the order in which they rise. Each stage has a name; the first
+//! one that fails is what the runner hears about.
+//!
+//! The stages that are not here yet: landlock and the system call filter come last, after `locked`.
+
+use std::fmt;
+use std::io;
+
+use rustix::process::{
+    DumpableBehavior, Gid, Resource, Rlimit, Signal, Uid, getppid, set_dumpable_behavior,
+    set_parent_process_death_signal, setrlimit,
+};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities, set_no_new_privs, set_thread_groups,
+    set_thread_res_gid, set_thread_res_uid,
+};
+
+use super::idmap::STEP_ID;
+use super::tree::{self, Built};
+use crate::executor::wasm::link::Mount;
+use crate::grant::HostFile;
+
+/// What is to stand around this process.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Confinement<'a> {
+    /// Who our parent must be.
+    pub runner: Option<u32>,
+    /// A tree of these mounts and, beside it, the native code; `None` where the host has no namespaces.
+    pub tree: Option<(&'a [Mount], Option<&'a HostFile>)>,
+    /// What it may use.
+    pub limits: &'a Rlimits,
+}
+
+/// Limits that the kernel watches over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rlimits {
+    /// Private writable memory. It does count a guest's memories; reserved address space it does not.
+    pub data_bytes: u64,
+    /// Largest file.
+    pub file_bytes: u64,
+    /// Open files.
+    pub files: u64,
+    /// Processor time.
+    pub cpu_secs: Option<u64>,
+}
+
+/// Why the walls do not stand.
+#[derive(Debug)]
+pub(super) enum WallError {
+    /// This host cannot build the tree. Another process may be tried without one.
+    NoTree(String),
+    /// Anything else: this process must not go on.
+    Broken(String),
+}
+
+/// The walls that stand, in words.
+#[derive(Debug)]
+pub(super) struct Standing {
+    built: Option<Built>,
+    uid: u32,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.built {
+            Some(built) => write!(
+                f,
+                "own process; namespaces: {}; own file tree",
+                built.namespaces.join(", ")
+            )?,
+            None => write!(f, "own process; no namespaces on this host")?,
+        }
+        write!(
+            f,
+            "; uid {}; no capabilities, no new privileges, not dumpable; memory, file size and open files \
+             limited",
+            self.uid
+        )
+    }
+}
+
+/// Lets the walls rise around this process, which must have one thread.
+pub(super) fn confine(confinement: &Confinement<'_>) -> Result<Standing, WallError> {
+    let stage = |name: &'static str, done: io::Result<()>| {
+        done.map_err(|error| WallError::Broken(format!("wall `{name}`: {error}")))
+    };
+    stage("orphan", die_with_the_runner(confinement.runner))?;
+    stage("signals", ignore_signals())?;
+    let built = match confinement.tree {
+        Some((mounts, native)) => Some(
+            tree::build(mounts, native).map_err(|error| WallError::NoTree(error.to_string()))?,
+        ),
+        None => None,
+    };
+    stage("limits", limit(confinement.limits))?;
+    stage("bounding set", drop_bounding_set())?;
+    if built.as_ref().is_some_and(|built| built.is_step_id) {
+        stage("identity", become_nobody())?;
+    }
+    stage("capabilities", drop_capabilities())?;
+    stage("locked", lock())?;
+    // Each change of identity made the kernel forget this.
+    stage("orphan", die_with_the_runner(confinement.runner))?;
+    Ok(Standing {
+        built,
+        uid: rustix::process::geteuid().as_raw(),
+    })
+}
+
+/// Closes what the runner did not mean to hand down. It opens everything close-on-exec, but whoever
+/// started *it* may not have.
+#[expect(unsafe_code, reason = "rustix has no close_range")]
+pub(super) fn close_inherited() {
+    const FIRST: libc::c_uint = 3;
+    // SAFETY: called first thing in the process, when nothing in it owns a descriptor above standard
+    // error. A kernel without the call leaves things as they are.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, 0);
+    }
+}
+
+fn die_with_the_runner(runner: Option<u32>) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // It may have died before we asked.
+    let parent = getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs());
+    if runner.is_some_and(|runner| runner != parent) {
+        return Err(io::Error::other("the runner is gone"));
+    }
+    Ok(())
+}
+
+/// What a terminal sends to everybody in front of it is the runner's to decide about; and a file that
+/// reaches its largest size is an error for the guest, not its end.
+#[expect(unsafe_code, reason = "rustix does not set signal dispositions")]
+fn ignore_signals() -> io::Result<()> {
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGXFSZ] {
+        // SAFETY: ignoring a signal installs no handler, and there is one thread.
+        if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+fn limit(limits: &Rlimits) -> io::Result<()> {
+    let Rlimits {
+        data_bytes,
+        file_bytes,
+        files,
+        cpu_secs,
+    } = *limits;
+    lower(Resource::Core, 0)?;
+    lower(Resource::Data, data_bytes)?;
+    lower(Resource::Fsize, file_bytes)?;
+    lower(Resource::Nofile, files)?;
+    cpu_secs.map_or(Ok(()), |secs| lower(Resource::Cpu, secs))
+}
+
+fn lower(resource: Resource, to: u64) -> io::Result<()> {
+    let before = rustix::process::getrlimit(resource);
+    let to = before.maximum.map_or(to, |maximum| maximum.min(to));
+    let limit = Rlimit {
+        current: Some(to),
+        maximum: Some(to),
+    };
+    Ok(setrlimit(resource, limit)?)
+}
+
+fn drop_bounding_set() -> io::Result<()> {
+    for capability in CapabilitySet::all().iter() {
+        match remove_capability_from_bounding_set(capability) {
+            // Unknown to this kernel, or not ours to drop because we have none to begin with.
+            Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::PERM) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn become_nobody() -> io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(STEP_ID), Gid::from_raw(STEP_ID));
+    set_thread_groups(&[])?;
+    set_thread_res_gid(gid, gid, gid)?;
+    Ok(set_thread_res_uid(uid, uid, uid)?)
+}
+
+fn drop_capabilities() -> io::Result<()> {
+    clear_ambient_capability_set()?;
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    Ok(set_capabilities(None, none)?)
+}
+
+fn lock() -> io::Result<()> {
+    set_no_new_privs(true)?;
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}

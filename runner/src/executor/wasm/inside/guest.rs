@@ -1,0 +1,264 @@
+//! The guest itself: native code, the WASI host around it, and how it ended.
+//!
+//! There are two front doors, preview 1 for core modules and preview 2 for components, and one context
+//! behind both: the preview 1 host is built on that of preview 2. Every WASI interface is there; what a
+//! step was not granted is denied inside. `wasi:http` is not there yet.
+
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wasmtime::component::{Component, Linker as ComponentLinker};
+use wasmtime::{Engine, InstancePre, Linker, Module, Store, Trap};
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder, WasiCtxView, WasiView};
+
+use super::limiter::{LimitReached, Limiter};
+use super::stdio::{Input, Output};
+use super::tree::{NATIVE, TREE, open_same};
+use crate::executor::wasm::engine::{Purpose, engine};
+use crate::executor::wasm::link::{Front, Kind, Preopen, StepReport, StepSpec, Walls};
+
+/// Most bytes that one call of the guest makes the host copy. A guest that writes a large file in one
+/// call is honest; this process holds nobody else.
+const HOST_CALL_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Handles of the component model, all together.
+const COMPONENT_HANDLES_MAX: usize = 10_000;
+
+/// Host resources (files, streams, timers) at once. Above the limit on open files, which a guest is told
+/// about in a way that it can handle.
+const HOST_RESOURCES_MAX: usize = 8192;
+
+/// Most random bytes of one call.
+const RANDOM_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The names under which core modules import preview 1 and its predecessor.
+const CORE_HOSTS: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
+
+/// What a store holds.
+pub(super) struct State {
+    wasi: WasiP1Ctx,
+    limiter: Limiter,
+}
+
+impl State {
+    /// A guest that may do nothing, for looking at what a module imports.
+    pub(super) fn powerless() -> Self {
+        Self {
+            wasi: WasiCtxBuilder::new().build_p1(),
+            limiter: Limiter::new(0),
+        }
+    }
+
+    fn of(link: &Arc<UnixStream>, spec: &StepSpec) -> wasmtime::Result<Self> {
+        let output = |kind| Output {
+            link: Arc::clone(link),
+            kind,
+        };
+        let mut builder = WasiCtxBuilder::new();
+        builder
+            // The guest is alone here: what blocks it may block the thread.
+            .allow_blocking_current_thread(true)
+            .args(&spec.arguments)
+            .envs(&spec.env)
+            .initial_cwd(&spec.working_directory)
+            .max_random_size(RANDOM_BYTES_MAX)
+            .stdin(Input::default())
+            .stdout(output(Kind::Stdout))
+            .stderr(output(Kind::Stderr));
+        for preopen in &spec.preopens {
+            let (path, _open) = host_path(spec, preopen)?;
+            let permissions = if preopen.is_writable {
+                FsPerms::ReadWrite
+            } else {
+                FsPerms::ReadOnly
+            };
+            builder.preopened_dir(path, &preopen.name, permissions)?;
+        }
+        let mut wasi = builder.build_p1();
+        wasi.ctx().table.set_max_capacity(HOST_RESOURCES_MAX);
+        let limiter = Limiter::new(spec.limits.memory_bytes);
+        Ok(Self { wasi, limiter })
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.wasi.ctx()
+    }
+}
+
+/// Where a preopened directory is for this process, and a handle that keeps it there.
+fn host_path(
+    spec: &StepSpec,
+    preopen: &Preopen,
+) -> std::io::Result<(PathBuf, Option<std::os::fd::OwnedFd>)> {
+    use crate::executor::wasm::link::MountWhat;
+    use std::os::fd::AsRawFd as _;
+    if spec.walls == Walls::Tree {
+        return Ok((Path::new(TREE).join(&preopen.at), None));
+    }
+    let granted = spec.mounts.iter().find(|mount| mount.at == preopen.at);
+    let Some(MountWhat::Granted { host, .. }) = granted.map(|mount| &mount.what) else {
+        return Err(std::io::Error::other("a preopen without a grant"));
+    };
+    let open = open_same(host)?;
+    let path = PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()));
+    Ok((path, Some(open)))
+}
+
+/// A guest that is ready to run.
+pub(super) struct Prepared {
+    store: Store<State>,
+    code: Code,
+}
+
+enum Code {
+    Core(InstancePre<State>),
+    Component(CommandPre<State>),
+}
+
+impl Prepared {
+    /// Loads the native code and builds the host around it.
+    pub(super) fn load(link: &UnixStream, spec: &StepSpec) -> wasmtime::Result<Self> {
+        let engine = engine(Purpose::Run)?;
+        let state = State::of(&Arc::new(link.try_clone()?), spec)?;
+        let code = with_native(spec, |path| match spec.front {
+            Front::Core => {
+                let module = load_core(&engine, path)?;
+                Ok(Code::Core(core_linker(&engine)?.instantiate_pre(&module)?))
+            }
+            Front::Component => {
+                let component = load_component(&engine, path)?;
+                let pre = component_linker(&engine)?.instantiate_pre(&component)?;
+                Ok(Code::Component(CommandPre::new(pre)?))
+            }
+        })?;
+        let mut store = Store::new(&engine, state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
+        store.set_max_component_handles(COMPONENT_HANDLES_MAX);
+        Ok(Self { store, code })
+    }
+
+    /// Runs it to its end.
+    pub(super) fn run(self) -> StepReport {
+        // One worker beside us fires timers while the guest computes.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build();
+        match runtime {
+            Ok(runtime) => {
+                let report = runtime.block_on(self.run_to_end());
+                runtime.shutdown_background();
+                report
+            }
+            Err(error) => StepReport::Broken(format!("no runtime: {error}")),
+        }
+    }
+
+    async fn run_to_end(mut self) -> StepReport {
+        let store = &mut self.store;
+        let ended = match &self.code {
+            Code::Core(pre) => match pre.instantiate_async(&mut *store).await {
+                Ok(instance) => match instance.get_typed_func::<(), ()>(&mut *store, "_start") {
+                    Ok(start) => start.call_async(&mut *store, ()).await.map(|()| 0),
+                    Err(error) => return StepReport::Unrunnable(format!("{error:#}")),
+                },
+                Err(error) => return not_started(&error),
+            },
+            Code::Component(pre) => match pre.instantiate_async(&mut *store).await {
+                Ok(command) => command
+                    .wasi_cli_run()
+                    .call_run(&mut *store)
+                    .await
+                    .map(|said| u8::from(said.is_err())),
+                Err(error) => return not_started(&error),
+            },
+        };
+        ended.map_or_else(|error| how_it_ended(&error), StepReport::Exit)
+    }
+}
+
+/// What stopped a guest before its first instruction. A start function may already have run.
+fn not_started(error: &wasmtime::Error) -> StepReport {
+    let is_its_own_end = error.is::<I32Exit>() || error.is::<LimitReached>() || error.is::<Trap>();
+    if is_its_own_end {
+        how_it_ended(error)
+    } else {
+        StepReport::Unrunnable(format!("it cannot be instantiated: {error:#}"))
+    }
+}
+
+fn how_it_ended(error: &wasmtime::Error) -> StepReport {
+    if let Some(I32Exit(status)) = error.downcast_ref() {
+        // As POSIX does: the low byte.
+        let [low, ..] = status.to_le_bytes();
+        StepReport::Exit(low)
+    } else if let Some(LimitReached { name, allowed }) = error.downcast_ref() {
+        StepReport::Limit {
+            name: (*name).to_owned(),
+            allowed: *allowed,
+        }
+    } else if let Some(trap) = error.downcast_ref::<Trap>() {
+        StepReport::Trap(trap.to_string())
+    } else {
+        StepReport::Trap(error.root_cause().to_string())
+    }
+}
+
+/// The preview 1 host, and preview 0, whose exit status is a whole byte: wasmtime's own refuses 126 and
+/// above.
+pub(super) fn core_linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p1::add_to_linker_async(&mut linker, |state: &mut State| &mut state.wasi)?;
+    wasmtime_wasi::p0::add_to_linker_async(&mut linker, |state: &mut State| &mut state.wasi)?;
+    linker.allow_shadowing(true);
+    for host in CORE_HOSTS {
+        linker.func_wrap(host, "proc_exit", |status: i32| -> wasmtime::Result<()> {
+            Err(I32Exit(status).into())
+        })?;
+    }
+    Ok(linker)
+}
+
+/// The preview 2 host.
+pub(super) fn component_linker(engine: &Engine) -> wasmtime::Result<ComponentLinker<State>> {
+    let mut linker = ComponentLinker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    Ok(linker)
+}
+
+fn with_native<T>(
+    spec: &StepSpec,
+    load: impl FnOnce(&Path) -> wasmtime::Result<T>,
+) -> wasmtime::Result<T> {
+    use std::os::fd::AsRawFd as _;
+    match spec.walls {
+        Walls::Tree => load(Path::new(NATIVE)),
+        Walls::Process => {
+            let open = open_same(&spec.native)?;
+            load(Path::new(&format!("/proc/self/fd/{}", open.as_raw_fd())))
+        }
+    }
+}
+
+/// Loads a core module's native code.
+#[expect(unsafe_code, reason = "native code is trusted by whoever loads it")]
+pub(in crate::executor::wasm) fn load_core(
+    engine: &Engine,
+    path: &Path,
+) -> wasmtime::Result<Module> {
+    // SAFETY: the runner's own compiler process made this file, the runner checked it against the digest
+    // it had noted, and nobody writes to it: entries of the cache are only ever replaced as a whole.
+    unsafe { Module::deserialize_file(engine, path) }
+}
+
+#[expect(unsafe_code, reason = "native code is trusted by whoever loads it")]
+fn load_component(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
+    // SAFETY: as for core modules.
+    unsafe { Component::deserialize_file(engine, path) }
+}

@@ -1,0 +1,183 @@
+//! Lets a step that runs as nobody work on files as if it were their owner.
+//!
+//! A runner that is root must not run steps as root, and yet a step shall read what is granted to it and
+//! leave files behind that belong to whoever owns the granted directory. So each granted tree is mounted
+//! with its ids mapped: inside the mount, its owner and [`STEP_ID`] change places. On disk nothing
+//! changes. The kernel takes such a map in the form of a user namespace.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+
+/// Who a step is on a host whose runner is root: `nobody`, as user and as group. Later each slot has its own.
+pub(super) const STEP_ID: u32 = 65534;
+
+/// The largest id; the one above it means "none".
+const ID_MAX: u32 = u32::MAX - 1;
+
+const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
+
+/// `struct mount_attr` of `mount_setattr(2)`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+struct MountAttr {
+    attr_set: u64,
+    attr_clr: u64,
+    propagation: u64,
+    userns_fd: u64,
+}
+
+/// Makes a user namespace in which the owner and [`STEP_ID`] have changed places. Needs root, and a
+/// process with one thread.
+pub(super) fn swapped(owner: (u32, u32)) -> io::Result<OwnedFd> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let holder = fork_holder(ours, theirs)?;
+    let opened = holder.write_maps(owner);
+    kill_process(holder.pid, Signal::KILL)?;
+    waitpid(Some(holder.pid), WaitOptions::empty())?;
+    opened
+}
+
+/// A process that does nothing but be in a new user namespace.
+struct Holder {
+    pid: Pid,
+    ready: UnixStream,
+}
+
+#[expect(
+    unsafe_code,
+    reason = "a user namespace is made by a process that enters it"
+)]
+fn fork_holder(ours: UnixStream, mut theirs: UnixStream) -> io::Result<Holder> {
+    // SAFETY: this process has one thread, so its child finds every lock free.
+    let forked = unsafe { libc::fork() };
+    match forked {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            drop(ours);
+            // SAFETY: only the user namespace is left; descriptors are not touched.
+            let entered = unsafe { unshare_unsafe(UnshareFlags::NEWUSER) };
+            let _unheard = theirs.write_all(&[u8::from(entered.is_ok())]);
+            // Until we are killed, or whoever made us is gone.
+            let _end = theirs.read(&mut [0]);
+            // SAFETY: ends this process without running anything of its parent's.
+            unsafe { libc::_exit(0) }
+        }
+        child => Ok(Holder {
+            pid: Pid::from_raw(child).ok_or_else(|| io::Error::other("a child without an id"))?,
+            ready: ours,
+        }),
+    }
+}
+
+impl Holder {
+    fn write_maps(&self, (uid, gid): (u32, u32)) -> io::Result<OwnedFd> {
+        let mut entered = [0];
+        (&self.ready).read_exact(&mut entered)?;
+        if entered != [1] {
+            return Err(io::Error::other("no user namespace could be made"));
+        }
+        let proc = format!("/proc/{}", self.pid.as_raw_nonzero());
+        std::fs::write(format!("{proc}/uid_map"), swap_map(uid))?;
+        std::fs::write(format!("{proc}/gid_map"), swap_map(gid))?;
+        let namespace = format!("{proc}/ns/user");
+        Ok(rustix::fs::open(
+            namespace,
+            OFlags::RDONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?)
+    }
+}
+
+/// The map of a user namespace in which `owner` and [`STEP_ID`] have changed places.
+fn swap_map(owner: u32) -> String {
+    let (low, high) = (owner.min(STEP_ID), owner.max(STEP_ID));
+    let swapped = [(low, high, 1), (high, low, 1)];
+    let kept = [
+        (0, low),
+        (low.saturating_add(1), high),
+        (high.saturating_add(1), ID_MAX),
+    ];
+    let kept = kept
+        .into_iter()
+        .filter(|(from, to)| from < to)
+        .map(|(from, to)| (from, from, to - from));
+    let swapped = swapped.into_iter().take(if low == high { 1 } else { 2 });
+    swapped
+        .chain(kept)
+        .map(|(inside, outside, count)| format!("{inside} {outside} {count}\n"))
+        .collect()
+}
+
+/// How far attributes reach.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reach<'a> {
+    /// This mount alone.
+    One,
+    /// This mount and all below it, and their id map if there is one.
+    All(Option<BorrowedFd<'a>>),
+}
+
+/// Sets attributes (`MOUNT_ATTR_*`) of a mount.
+#[expect(unsafe_code, reason = "rustix has no mount_setattr")]
+pub(super) fn set_attributes(
+    mount: BorrowedFd<'_>,
+    attributes: u64,
+    reach: Reach<'_>,
+) -> io::Result<()> {
+    let mut attr = MountAttr {
+        attr_set: attributes,
+        ..MountAttr::default()
+    };
+    let (flags, map) = match reach {
+        Reach::One => (libc::AT_EMPTY_PATH, None),
+        Reach::All(map) => (libc::AT_EMPTY_PATH | libc::AT_RECURSIVE, map),
+    };
+    if let Some(map) = map {
+        attr.attr_set |= MOUNT_ATTR_IDMAP;
+        attr.userns_fd = u64::try_from(map.as_raw_fd()).map_err(io::Error::other)?;
+    }
+    // SAFETY: the path is an empty C string, the structure lives until the call returns and its size is
+    // given; the kernel keeps neither.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attr,
+            size_of::<MountAttr>(),
+        )
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_ids_change_places_and_all_others_stay() {
+        for (owner, expected) in [
+            (
+                0,
+                "0 65534 1\n65534 0 1\n1 1 65533\n65535 65535 4294901759\n",
+            ),
+            (
+                1000,
+                "1000 65534 1\n65534 1000 1\n0 0 1000\n1001 1001 64533\n65535 65535 4294901759\n",
+            ),
+            (65534, "65534 65534 1\n0 0 65534\n65535 65535 4294901759\n"),
+        ] {
+            assert_eq!(swap_map(owner), expected, "{owner}");
+        }
+    }
+}

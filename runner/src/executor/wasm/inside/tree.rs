@@ -1,0 +1,365 @@
+//! The tree of files that a step sees: a file system of its own that holds exactly the granted paths,
+//! mounted from the host, and nothing else. The kernel enforces what is read-only, whichever way a guest
+//! takes to a file.
+//!
+//! ```text
+//! /          an empty file system in memory, read-only
+//!   tree/    the guest's root: the granted paths
+//!   native   the module's native code, read-only
+//! ```
+//!
+//! As root the process stays in the host's user namespace and becomes `nobody` afterwards (see `idmap`);
+//! as an ordinary user it makes a user namespace in which it is itself.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Component, Path};
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
+    OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
+    mount_change, move_mount, open_tree, unmount,
+};
+use rustix::process::{fchdir, getegid, geteuid, pivot_root};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+
+use super::idmap::{Reach, STEP_ID, set_attributes, swapped};
+use crate::executor::wasm::link::{Mount, MountWhat};
+use crate::grant::HostFile;
+
+/// Where the guest's root is when the tree stands.
+pub(super) const TREE: &str = "/tree";
+/// Where the native code is when the tree stands.
+pub(super) const NATIVE: &str = "/native";
+
+/// Room for the directories that lead to granted paths, in inodes; nothing else is made in there.
+const INODES_MAX: &str = "20000";
+
+/// A directory that every host has, and that nothing needs any more once the tree is built: the place
+/// where it stands for the moment before it becomes the root.
+const SCAFFOLD: &str = "/proc";
+
+/// What was built.
+#[derive(Debug)]
+pub(super) struct Built {
+    /// The namespaces that this process has for itself.
+    pub namespaces: &'static [&'static str],
+    /// Whether the mounts expect this process to become [`STEP_ID`].
+    pub is_step_id: bool,
+}
+
+/// Why it could not be built.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {source}")]
+pub(super) struct TreeError {
+    what: String,
+    source: io::Error,
+}
+
+trait Doing<T> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T, TreeError>;
+}
+
+impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T, TreeError> {
+        self.map_err(|error| TreeError {
+            what: what(),
+            source: error.into(),
+        })
+    }
+}
+
+/// Builds the tree and makes it the root of this process, which must have one thread. When it fails this
+/// process is good for nothing but saying so.
+pub(super) fn build(mounts: &[Mount], native: Option<&HostFile>) -> Result<Built, TreeError> {
+    let is_root = geteuid().is_root();
+    let namespaces = enter_namespaces(is_root)?;
+    let (sources, is_step_id) = sources(mounts, native, is_root)?;
+    let root = Root::raise()?;
+    for (mount, source) in mounts.iter().zip(&sources.mounts) {
+        root.place(mount, source.as_ref())
+            .doing(|| format!("mounting `{}`", mount.at.display()))?;
+    }
+    if let Some(native) = &sources.native {
+        root.place_native(native)
+            .doing(|| "mounting the native code".to_owned())?;
+    }
+    root.enter().doing(|| "entering the tree".to_owned())?;
+    Ok(Built {
+        namespaces,
+        is_step_id,
+    })
+}
+
+#[expect(unsafe_code, reason = "unshare can take descriptor tables apart")]
+fn enter_namespaces(is_root: bool) -> Result<&'static [&'static str], TreeError> {
+    let flags =
+        UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWNET | UnshareFlags::NEWUTS;
+    let all = if is_root {
+        flags
+    } else {
+        flags | UnshareFlags::NEWUSER
+    };
+    let ids = (geteuid().as_raw(), getegid().as_raw());
+    // SAFETY: the descriptor table is not among what is unshared.
+    unsafe { unshare_unsafe(all) }.doing(|| "making namespaces".to_owned())?;
+    if !is_root {
+        let (uid, gid) = ids;
+        std::fs::write("/proc/self/setgroups", "deny")
+            .and_then(|()| std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1")))
+            .and_then(|()| std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1")))
+            .doing(|| "mapping ids".to_owned())?;
+    }
+    // Nothing that we mount may show up on the host.
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    mount_change("/", private).doing(|| "leaving the host's mounts".to_owned())?;
+    Ok(if is_root {
+        &["mount", "ipc", "net", "uts"]
+    } else {
+        &["user", "mount", "ipc", "net", "uts"]
+    })
+}
+
+/// Detached copies of what is to be mounted, with their attributes set.
+#[derive(Debug)]
+struct Sources {
+    mounts: Vec<Option<OwnedFd>>,
+    native: Option<OwnedFd>,
+}
+
+/// Takes them, with mapped ids if we are root and every file system can do it. Where one cannot, the step
+/// keeps the runner's id.
+fn sources(
+    mounts: &[Mount],
+    native: Option<&HostFile>,
+    is_root: bool,
+) -> Result<(Sources, bool), TreeError> {
+    if is_root && let Ok(sources) = take_sources(mounts, native, &mut Some(BTreeMap::new())) {
+        return Ok((sources, true));
+    }
+    take_sources(mounts, native, &mut None).map(|sources| (sources, false))
+}
+
+type IdMaps = Option<BTreeMap<(u32, u32), OwnedFd>>;
+
+fn take_sources(
+    mounts: &[Mount],
+    native: Option<&HostFile>,
+    maps: &mut IdMaps,
+) -> Result<Sources, TreeError> {
+    let mut taken = Vec::with_capacity(mounts.len());
+    for mount in mounts {
+        taken.push(match &mount.what {
+            MountWhat::Granted { host, is_writable } => {
+                let mut attributes = guarded() | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+                attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, !is_writable);
+                Some(take(host, attributes, maps)?)
+            }
+            MountWhat::Hidden { .. } => None,
+        });
+    }
+    let native = match native {
+        // It must be executable, so it keeps that.
+        Some(file) => Some(take(
+            file,
+            guarded() | MountAttrFlags::MOUNT_ATTR_RDONLY,
+            maps,
+        )?),
+        None => None,
+    };
+    Ok(Sources {
+        mounts: taken,
+        native,
+    })
+}
+
+fn guarded() -> MountAttrFlags {
+    MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV
+}
+
+fn take(
+    host: &HostFile,
+    attributes: MountAttrFlags,
+    maps: &mut IdMaps,
+) -> Result<OwnedFd, TreeError> {
+    let taking = || format!("taking `{}`", host.path.display());
+    let opened = open_same(host).doing(taking)?;
+    let copy = copy_mount(opened.as_fd()).doing(taking)?;
+    let map = match maps {
+        Some(maps) if host.owner != (STEP_ID, STEP_ID) => {
+            if !maps.contains_key(&host.owner) {
+                let map = swapped(host.owner).doing(|| "mapping ids".to_owned())?;
+                maps.insert(host.owner, map);
+            }
+            maps.get(&host.owner).map(OwnedFd::as_fd)
+        }
+        _ => None,
+    };
+    set_attributes(copy.as_fd(), attributes.bits().into(), Reach::All(map)).doing(taking)?;
+    Ok(copy)
+}
+
+/// A detached copy of the mount at a file or directory. What else is mounted below it is left out where
+/// the kernel allows that; a process in a user namespace must take it along, with the same attributes.
+fn copy_mount(opened: BorrowedFd<'_>) -> rustix::io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    match open_tree(opened, "", flags) {
+        Err(Errno::INVAL) => open_tree(opened, "", flags | OpenTreeFlags::AT_RECURSIVE),
+        copied => copied,
+    }
+}
+
+/// Opens a file or directory of the host and makes sure that it is the one that the runner looked at.
+pub(super) fn open_same(host: &HostFile) -> io::Result<OwnedFd> {
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let opened = openat2(
+        CWD,
+        &host.path,
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+        resolve,
+    )?;
+    let stat = fstat(&opened)?;
+    if (stat.st_dev, stat.st_ino) == (host.device, host.inode) {
+        Ok(opened)
+    } else {
+        Err(io::Error::other("it is not what it was a moment ago"))
+    }
+}
+
+/// The file system that becomes the root.
+#[derive(Debug)]
+struct Root {
+    mount: OwnedFd,
+    device: u64,
+}
+
+impl Root {
+    /// Mounts it, for the moment over [`SCAFFOLD`].
+    fn raise() -> Result<Self, TreeError> {
+        let raised = || -> io::Result<Self> {
+            let tmpfs = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+            fsconfig_set_string(tmpfs.as_fd(), "mode", "0755")?;
+            fsconfig_set_string(tmpfs.as_fd(), "nr_inodes", INODES_MAX)?;
+            fsconfig_create(tmpfs.as_fd())?;
+            let mount = fsmount(
+                tmpfs.as_fd(),
+                FsMountFlags::FSMOUNT_CLOEXEC,
+                guarded() | MountAttrFlags::MOUNT_ATTR_NOEXEC,
+            )?;
+            let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+            move_mount(mount.as_fd(), "", CWD, SCAFFOLD, flags)?;
+            for dir in ["tree", "hidden"] {
+                mkdirat(&mount, dir, Mode::from_raw_mode(0o755))?;
+            }
+            let device = fstat(&mount)?.st_dev;
+            Ok(Self { mount, device })
+        };
+        raised().doing(|| "raising the tree".to_owned())
+    }
+
+    fn place(&self, mount: &Mount, source: Option<&OwnedFd>) -> io::Result<()> {
+        match (&mount.what, source) {
+            (MountWhat::Granted { host, .. }, Some(source)) => {
+                attach(source, &self.mount_point(&mount.at, host.is_directory)?)
+            }
+            (MountWhat::Hidden { is_directory }, _) => {
+                let target = self.mount_point(&mount.at, *is_directory)?;
+                attach(&self.cover(*is_directory)?, &target)
+            }
+            (MountWhat::Granted { .. }, None) => Err(io::Error::other("a grant without a source")),
+        }
+    }
+
+    /// Something empty and read-only to hide what is at a place.
+    fn cover(&self, is_directory: bool) -> io::Result<OwnedFd> {
+        let hidden = self.open("hidden", OFlags::PATH | OFlags::DIRECTORY)?;
+        let name = if is_directory { "directory" } else { "file" };
+        make(hidden.as_fd(), OsStr::new(name), is_directory)?;
+        let opened = openat(&hidden, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        let copy = copy_mount(opened.as_fd())?;
+        let attributes =
+            guarded() | MountAttrFlags::MOUNT_ATTR_NOEXEC | MountAttrFlags::MOUNT_ATTR_RDONLY;
+        set_attributes(copy.as_fd(), attributes.bits().into(), Reach::All(None))?;
+        Ok(copy)
+    }
+
+    fn place_native(&self, native: &OwnedFd) -> io::Result<()> {
+        make(self.mount.as_fd(), OsStr::new("native"), false)?;
+        attach(native, &self.open("native", OFlags::PATH)?)
+    }
+
+    /// Opens the place in the guest's tree where something is to be mounted, and makes it where it is
+    /// missing and ours to make: never inside a directory of the host.
+    fn mount_point(&self, at: &Path, is_directory: bool) -> io::Result<OwnedFd> {
+        let mut here = self.open("tree", OFlags::PATH)?;
+        let mut components = at.components().peekable();
+        while let Some(component) = components.next() {
+            let Component::Normal(name) = component else {
+                return Err(io::Error::other("a place outside the tree"));
+            };
+            let is_ours = fstat(&here)?.st_dev == self.device;
+            if is_ours {
+                make(
+                    here.as_fd(),
+                    name,
+                    is_directory || components.peek().is_some(),
+                )?;
+            }
+            here = open_below(here.as_fd(), Path::new(name), OFlags::PATH)?;
+        }
+        Ok(here)
+    }
+
+    fn open(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
+        open_below(self.mount.as_fd(), Path::new(path), flags)
+    }
+
+    /// Makes it the root, read-only, and lets the host's go.
+    fn enter(self) -> io::Result<()> {
+        let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY;
+        fchdir(&self.mount)?;
+        pivot_root(".", ".")?;
+        // The old root now lies on top of the new one.
+        unmount(".", UnmountFlags::DETACH)?;
+        rustix::process::chdir("/")?;
+        let root = openat(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        set_attributes(root.as_fd(), attributes.bits().into(), Reach::One)
+    }
+}
+
+fn attach(source: &OwnedFd, target: &OwnedFd) -> io::Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    Ok(move_mount(source.as_fd(), "", target.as_fd(), "", flags)?)
+}
+
+fn open_below(dir: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    Ok(openat2(
+        dir,
+        path,
+        flags | OFlags::CLOEXEC,
+        Mode::empty(),
+        resolve,
+    )?)
+}
+
+/// Makes an empty directory or file, unless something is there already.
+fn make(dir: BorrowedFd<'_>, name: &OsStr, is_directory: bool) -> io::Result<()> {
+    let made = if is_directory {
+        mkdirat(dir, name, Mode::from_raw_mode(0o755))
+    } else {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDONLY | OFlags::CLOEXEC;
+        openat(dir, name, flags, Mode::from_raw_mode(0o644)).map(drop)
+    };
+    match made {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
