@@ -25,28 +25,28 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(super) const IMAGE: &str = "localhost/cofferdam-test/busybox:2";
-pub(super) const IMAGE_WITH_BASH: &str = "localhost/cofferdam-test/bash:2";
+pub(crate) const IMAGE: &str = "localhost/cofferdam-test/busybox:2";
+pub(crate) const IMAGE_WITH_BASH: &str = "localhost/cofferdam-test/bash:2";
 
 /// A wait in a test: far longer than what is waited for takes.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One executor with a state directory and a workspace of its own.
-pub(super) struct Stand {
-    pub(super) executor: ContainerExecutor,
-    pub(super) workspace: Workspace,
-    pub(super) tracker: TaskTracker,
-    pub(super) state_dir: PathBuf,
-    pub(super) log: Log,
-    pub(super) cancel: CancellationToken,
-    pub(super) timeout: Duration,
-    pub(super) env: BTreeMap<String, String>,
+pub(crate) struct Stand {
+    pub(crate) executor: ContainerExecutor,
+    pub(crate) workspace: Workspace,
+    pub(crate) tracker: TaskTracker,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) log: Log,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) timeout: Duration,
+    pub(crate) env: BTreeMap<String, String>,
     dir: tempfile::TempDir,
 }
 
 impl Stand {
     /// `None` where containers cannot be tested; that is then on record under `test`.
-    pub(super) async fn set_up(
+    pub(crate) async fn set_up(
         test: &str,
         change: impl FnOnce(&mut ContainerSettings),
     ) -> Option<Self> {
@@ -81,7 +81,7 @@ impl Stand {
         })
     }
 
-    pub(super) async fn run(
+    pub(crate) async fn run(
         &self,
         script: &[&str],
         after: &[&str],
@@ -89,7 +89,7 @@ impl Stand {
         self.run_in(IMAGE, script, after).await
     }
 
-    pub(super) async fn run_in(
+    pub(crate) async fn run_in(
         &self,
         image: &str,
         script: &[&str],
@@ -112,7 +112,7 @@ impl Stand {
     }
 
     /// Another life of the same runner: another engine connection, the same state directory.
-    pub(super) async fn reborn(&self) -> ContainerExecutor {
+    pub(crate) async fn reborn(&self) -> ContainerExecutor {
         let mut settings = settings(&self.state_dir);
         settings.engine.socket = Some(format!(
             "unix://{}",
@@ -124,7 +124,7 @@ impl Stand {
     }
 
     /// The containers that the engine still has for this workspace.
-    pub(super) async fn containers(&self) -> Vec<String> {
+    pub(crate) async fn containers(&self) -> Vec<String> {
         let docker = connect(&self.executor.engine().socket);
         let label = format!(
             "dev.cofferdam.workspace={}",
@@ -140,19 +140,19 @@ impl Stand {
     }
 
     /// What the journal names.
-    pub(super) fn journal(&self) -> Vec<String> {
+    pub(crate) fn journal(&self) -> Vec<String> {
         names(&self.state_dir.join("containers"))
     }
 
     /// Asserts that neither engine nor journal nor process table know of the step any more. `token` is
     /// part of the command line of its processes.
-    pub(super) async fn assert_nothing_left(&self, token: &str) {
+    pub(crate) async fn assert_nothing_left(&self, token: &str) {
         assert_eq!(self.containers().await, Vec::<String>::new());
         assert_eq!(self.journal(), Vec::<String>::new());
         assert_eq!(processes(token), Vec::<String>::new());
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 }
@@ -161,7 +161,7 @@ impl Stand {
     clippy::disallowed_methods,
     reason = "a test is the edge: its engine needs the environment of whoever runs the test"
 )]
-pub(super) fn settings(state_dir: &Path) -> ContainerSettings {
+pub(crate) fn settings(state_dir: &Path) -> ContainerSettings {
     let names = ["PATH", "HOME", "XDG_RUNTIME_DIR"];
     let service_env: BTreeMap<_, _> = names
         .into_iter()
@@ -186,8 +186,11 @@ pub(super) fn settings(state_dir: &Path) -> ContainerSettings {
 }
 
 /// Says, and leaves on record, that a test could not run.
-pub(super) fn not_run(test: &str, why: &str) {
-    eprintln!("cofferdam-test: not run: {test}: {why}");
+pub(crate) fn not_run(test: &str, why: &str) {
+    drop(writeln!(
+        std::io::stderr(),
+        "cofferdam-test: not run: {test}: {why}"
+    ));
     let dir = not_run_dir();
     std::fs::create_dir_all(&dir).expect("the directory of the record");
     std::fs::write(dir.join(test), why).expect("the record");
@@ -211,7 +214,7 @@ fn names(dir: &Path) -> Vec<String> {
 }
 
 /// The command lines of this host that contain `token`, without this test itself.
-pub(super) fn processes(token: &str) -> Vec<String> {
+pub(crate) fn processes(token: &str) -> Vec<String> {
     names(Path::new("/proc"))
         .into_iter()
         .filter(|name| {
@@ -302,10 +305,12 @@ fn entry(tar: &mut Vec<u8>, name: &str, link: &str, kind: u8, data: &[u8]) {
     tar.resize(tar.len().next_multiple_of(512), 0);
 }
 
+type Record = (Origin, Vec<u8>);
+
 /// A log in memory.
 #[derive(Clone, Debug)]
-pub(super) struct Log {
-    records: Arc<Mutex<Vec<(Origin, Vec<u8>)>>>,
+pub(crate) struct Log {
+    records: Arc<Mutex<Vec<Record>>>,
     count: watch::Sender<usize>,
 }
 
@@ -329,30 +334,29 @@ impl LogSink for Log {
 
 impl Log {
     /// All bytes of one origin.
-    pub(super) fn bytes(&self, origin: Origin) -> Vec<u8> {
+    pub(crate) fn bytes(&self, origin: Origin) -> Vec<u8> {
         let records = self.records.lock().expect("the log");
         let of_it = records.iter().filter(|(its, _)| *its == origin);
         of_it.flat_map(|(_, bytes)| bytes.clone()).collect()
     }
 
-    pub(super) fn text(&self, origin: Origin) -> String {
+    pub(crate) fn text(&self, origin: Origin) -> String {
         String::from_utf8_lossy(&self.bytes(origin)).into_owned()
     }
 
     /// All records in order, each line with its origin before it.
-    pub(super) fn story(&self) -> String {
+    pub(crate) fn story(&self) -> String {
         let records = self.records.lock().expect("the log");
-        let mut story = String::new();
-        for (origin, bytes) in records.iter() {
-            for line in String::from_utf8_lossy(bytes).lines() {
-                story.push_str(&format!("{origin:?}: {line}\n"));
-            }
-        }
-        story
+        let lines = records.iter().flat_map(|(origin, bytes)| {
+            let text = String::from_utf8_lossy(bytes);
+            let lines = text.lines().map(|line| format!("{origin:?}: {line}\n"));
+            lines.collect::<Vec<_>>()
+        });
+        lines.collect()
     }
 
     /// Returns when standard output contains `text`.
-    pub(super) async fn wait_for(&self, text: &str) {
+    pub(crate) async fn wait_for(&self, text: &str) {
         let mut count = self.count.subscribe();
         let seen = count.wait_for(|_| self.text(Origin::Stdout).contains(text));
         tokio::time::timeout(PATIENCE, seen)
@@ -363,7 +367,7 @@ impl Log {
 }
 
 /// Runs a step that does not end by itself.
-pub(super) async fn run_for_ever(
+pub(crate) async fn run_for_ever(
     executor: &ContainerExecutor,
     workspace: &Path,
     line: &str,
@@ -375,7 +379,7 @@ pub(super) async fn run_for_ever(
         name: "For ever",
         env: &BTreeMap::new(),
         workspace: &workspace,
-        timeout: Duration::from_secs(3600),
+        timeout: Duration::from_hours(1),
         cancel: &cancel,
         work: Work::Script(ScriptWork {
             image: IMAGE.to_owned(),

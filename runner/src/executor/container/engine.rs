@@ -333,12 +333,12 @@ fn spawn_service(
     if let Some(conf) = conf {
         command.env("CONTAINERS_CONF", conf);
     }
-    // SAFETY: between fork and exec the closure only makes one system call, prctl, which is
-    // async-signal-safe; it allocates nothing and touches no lock.
     #[expect(
         unsafe_code,
         reason = "a runner that is killed must not leave a service behind, and only prctl says so"
     )]
+    // SAFETY: between fork and exec the closure only makes one system call, prctl, which is
+    // async-signal-safe; it allocates nothing and touches no lock.
     unsafe {
         command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
     }

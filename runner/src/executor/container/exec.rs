@@ -40,7 +40,7 @@ const STATUS_MAX: Duration = Duration::from_secs(10);
 const STATUS_POLL: Duration = Duration::from_millis(20);
 
 /// Longest wait until the shell has taken its program. It reads nothing else.
-const SEND_MAX: Duration = Duration::from_secs(60);
+const SEND_MAX: Duration = Duration::from_mins(1);
 
 /// Bytes read from the engine at once; what Podman puts into a frame.
 const FRAME_BYTES: usize = 8 * 1024;

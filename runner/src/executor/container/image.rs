@@ -17,7 +17,7 @@ use super::journal::is_missing;
 use crate::executor::ExecutorError;
 
 /// Longest time for a pull. The largest images in use (10 GB) arrive in that time at 150 Mbit/s.
-const PULL_MAX: Duration = Duration::from_secs(600);
+const PULL_MAX: Duration = Duration::from_mins(10);
 
 /// Longest name, in bytes; registries allow 255 for the repository and 128 for the tag.
 const NAME_BYTES_MAX: usize = 512;

@@ -22,7 +22,7 @@ use super::engine::Engine;
 
 /// Longest time that a forced removal may take. The engine kills, unmounts and deletes the container's
 /// own files; a build tree of many gigabytes on a slow disk takes minutes.
-const REMOVE_MAX: Duration = Duration::from_secs(300);
+const REMOVE_MAX: Duration = Duration::from_mins(5);
 
 /// Pause before a removal is asked for again.
 const REMOVE_RETRY: Duration = Duration::from_millis(200);

@@ -51,15 +51,12 @@ pub(super) fn command() -> [&'static str; 5] {
 /// Each line is one `eval`, so that a line with an open quote or `if` fails by itself and cannot swallow
 /// the next one. What a line sets, changes into or opens lasts for the next ones; only `$?` does not.
 pub(super) fn program(lines: &[String], marker: &Marker) -> String {
-    let mut text = format!("unset cofferdam_program\nexec {ECHO_FD}>&1\nset -e\n");
-    for (index, line) in lines.iter().enumerate() {
-        let marker = marker.as_printf(index);
-        let line = quote(line);
-        text.push_str(&format!(
-            "printf '{marker}' >&{ECHO_FD}\neval {line} {ECHO_FD}>&-\n"
-        ));
-    }
-    text
+    let prologue = format!("unset cofferdam_program\nexec {ECHO_FD}>&1\nset -e\n");
+    let lines = lines.iter().enumerate().map(|(index, line)| {
+        let (marker, line) = (marker.as_printf(index), quote(line));
+        format!("printf '{marker}' >&{ECHO_FD}\neval {line} {ECHO_FD}>&-\n")
+    });
+    std::iter::once(prologue).chain(lines).collect()
 }
 
 /// One word of the shell, whatever is in `text`. A NUL byte cannot be in it (`step` refuses it).

@@ -160,9 +160,8 @@ fn ulimit(name: &str, value: u64) -> ResourcesUlimits {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_container_is_asked_for_with_one_mount_and_few_rights() {
-        let spec = Spec {
+    fn spec() -> Spec<'static> {
+        Spec {
             image_id: "sha256:1234",
             step: "Test",
             workspace: Path::new("/state/work/7"),
@@ -170,8 +169,12 @@ mod tests {
             limits: ContainerLimits::default(),
             ulimits: (1024, 2048),
             has_selinux: false,
-        };
-        insta::assert_json_snapshot!(spec.body().host_config, @r##"
+        }
+    }
+
+    #[test]
+    fn a_container_is_asked_for_with_one_mount_and_few_rights() {
+        insta::assert_json_snapshot!(spec().body().host_config, @r##"
         {
           "Memory": 4294967296,
           "MemorySwap": 4294967296,
@@ -219,10 +222,14 @@ mod tests {
           ]
         }
         "##);
+    }
+
+    #[test]
+    fn under_selinux_the_workspace_gets_a_label_of_its_own() {
         let selinux = Spec {
             has_selinux: true,
             network: Network::Engine,
-            ..spec
+            ..spec()
         };
         let host = selinux.body().host_config.expect("a host configuration");
         assert_eq!(host.mounts, None);

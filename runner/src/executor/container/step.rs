@@ -29,13 +29,13 @@ const GRACE: Duration = Duration::from_secs(10);
 const GRACE_POLL: Duration = Duration::from_millis(50);
 
 /// Longest time for an after-script.
-const AFTER_SCRIPT_MAX: Duration = Duration::from_secs(60);
+const AFTER_SCRIPT_MAX: Duration = Duration::from_mins(1);
 
 /// Longest wait for the last output of processes that were killed.
 const LAST_OUTPUT_MAX: Duration = Duration::from_secs(5);
 
 /// Longest time to give the files of a build tree back to the runner.
-const RECLAIM_MAX: Duration = Duration::from_secs(60);
+const RECLAIM_MAX: Duration = Duration::from_mins(1);
 
 /// Longest script, all lines together: a pipeline file is not longer.
 const SCRIPT_BYTES_MAX: usize = 1 << 20;
