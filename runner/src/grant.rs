@@ -110,11 +110,20 @@ impl HostFile {
     }
 }
 
+/// The directory of a step's own file system that its tree is below.
+pub const TREE: &str = "tree";
+
+/// The directory beside it, for what cannot stand in the tree.
+pub const ASIDE: &str = "aside";
+
 /// A path that a step may touch.
 #[derive(Clone, Debug)]
 pub struct PathGrant {
     /// Where the step finds it, relative to the root of its tree; empty for the root itself.
     pub at: PathBuf,
+    /// Where it stands: below [`TREE`] at the same path, or [`ASIDE`], where nothing else is, if a
+    /// granted directory of the host covers that path and has nothing there to stand on.
+    pub place: PathBuf,
     /// What it is.
     pub host: HostFile,
     /// Who asked for it, and how.
@@ -126,6 +135,8 @@ pub struct PathGrant {
 pub struct HiddenGit {
     /// Where it would be, relative to the root of the step's tree.
     pub at: PathBuf,
+    /// Where that stands, like [`PathGrant::place`].
+    pub place: PathBuf,
     /// Or a file.
     pub is_directory: bool,
 }
@@ -188,9 +199,15 @@ impl Grants {
         // Outer paths first: a path sorts before all that lie below it.
         opened.sort_by(|one, other| one.grant.at.cmp(&other.grant.at));
         let mut hidden = Vec::new();
+        for index in 0..opened.len() {
+            let (before, rest) = opened.split_at_mut(index);
+            if let Some(one) = rest.first_mut() {
+                one.grant.place = one
+                    .stand(before)
+                    .map_err(|why| one.grant.wanted.refusal(why))?;
+            }
+        }
         for one in &opened {
-            one.fits_into(&opened)
-                .map_err(|why| one.grant.wanted.refusal(why))?;
             hidden.extend(
                 one.hidden_git(&opened)
                     .map_err(|why| one.grant.wanted.refusal(why))?,
@@ -268,6 +285,7 @@ impl Opened {
         }
         let grant = PathGrant {
             at: inside(&wanted.guest)?,
+            place: PathBuf::new(),
             host,
             wanted: wanted.clone(),
         };
@@ -286,37 +304,38 @@ impl Opened {
         )
     }
 
-    /// The closest grant that this one lies in.
-    fn outer<'a>(&self, all: &'a [Self]) -> Option<&'a Self> {
-        all.iter().rev().find(|other| {
-            other.grant.at != self.grant.at && self.grant.at.starts_with(&other.grant.at)
-        })
-    }
-
-    /// Inside another granted directory there must be something of its kind for it to stand on: nothing
-    /// is made in a directory of the host for the sake of a mount.
-    fn fits_into(&self, all: &[Self]) -> Result<(), String> {
-        let Some(outer) = self.outer(all) else {
-            return Ok(());
+    /// Where it stands, given the outer grants. Inside another granted directory there must be something
+    /// of its kind: nothing is made in a directory of the host for the sake of a mount. Where there is
+    /// nothing at all, a directory stands aside, and the guest finds it by its name alone.
+    fn stand(&self, outer: &[Self]) -> Result<PathBuf, String> {
+        let at = &self.grant.at;
+        let Some(closest) = outer
+            .iter()
+            .rev()
+            .find(|other| at.starts_with(&other.grant.at))
+        else {
+            return Ok(Path::new(TREE).join(at));
         };
-        let inner = self
-            .grant
-            .at
-            .strip_prefix(&outer.grant.at)
-            .unwrap_or(&self.grant.at);
-        let place = || {
+        let inner = at.strip_prefix(&closest.grant.at).unwrap_or(at);
+        let is_directory = self.grant.host.is_directory;
+        let refuse = || {
+            let what = &closest.grant.wanted.what;
             format!(
-                "there is no `{}` inside `{}` to put it at",
-                inner.display(),
-                outer.grant.wanted.what
+                "there is no `{}` inside `{what}` to put it at",
+                inner.display()
             )
         };
-        let there = open_beneath(outer.handle.as_fd(), inner).map_err(|_| place())?;
-        let is_directory = File::from(there).metadata().is_ok_and(|meta| meta.is_dir());
-        if is_directory == self.grant.host.is_directory {
-            Ok(())
-        } else {
-            Err(place())
+        match probe_beneath(closest.handle.as_fd(), inner) {
+            Ok(there) => {
+                let there = File::from(there).metadata();
+                if there.is_ok_and(|meta| meta.is_dir() == is_directory) {
+                    Ok(closest.grant.place.join(inner))
+                } else {
+                    Err(refuse())
+                }
+            }
+            Err(Errno::NOENT) if is_directory => Ok(Path::new(ASIDE).join(outer.len().to_string())),
+            Err(_) => Err(refuse()),
         }
     }
 
@@ -341,7 +360,12 @@ impl Opened {
                 "it hides the `.git` that `{what}` lies in; grant that `.git` by its own name"
             ));
         }
-        Ok(Some(HiddenGit { at, is_directory }))
+        let place = self.grant.place.join(GIT);
+        Ok(Some(HiddenGit {
+            at,
+            place,
+            is_directory,
+        }))
     }
 }
 
@@ -349,13 +373,17 @@ impl Opened {
 const PROBE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 fn open_beneath(dir: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, String> {
+    probe_beneath(dir, path).map_err(|error| why_not(error).to_owned())
+}
+
+fn probe_beneath(dir: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<OwnedFd> {
     let path = if path.as_os_str().is_empty() {
         Path::new(".")
     } else {
         path
     };
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    openat2(dir, path, PROBE, Mode::empty(), resolve).map_err(|error| why_not(error).to_owned())
+    openat2(dir, path, PROBE, Mode::empty(), resolve)
 }
 
 /// Makes what is missing of a path, as directories, without leaving `dir`.

@@ -72,7 +72,7 @@ pub(super) struct StepSpec {
 /// One thing in the guest's tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mount {
-    /// Where, relative to the root of the tree; empty for the root itself.
+    /// Where, in the step's own file system: below `tree`, or below `aside`.
     pub at: PathBuf,
     /// What stands there.
     pub what: MountWhat,
@@ -100,7 +100,7 @@ pub(super) enum MountWhat {
 pub(super) struct Preopen {
     /// What the guest calls it.
     pub name: String,
-    /// Where it is, relative to the root of the tree; empty for the root itself.
+    /// Where it is, like [`Mount::at`].
     pub at: PathBuf,
     /// Or read-only, as far as wasmtime itself is concerned.
     pub is_writable: bool,

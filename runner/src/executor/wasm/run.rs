@@ -16,7 +16,7 @@ use super::link::{
 };
 use super::{CLONE_DIR, GuestRun, Home, infrastructure, ours, user};
 use crate::executor::ExecutorError;
-use crate::grant::Access;
+use crate::grant::{ASIDE, Access, PathGrant, TREE};
 use crate::log::LogSink;
 use crate::process::{Launcher, Mode, Process, describe, one_line};
 use crate::receipt::{EndedBy, LimitHit};
@@ -301,14 +301,14 @@ fn spec(guest: &GuestRun<'_>, entry: &Entry, walls: Walls) -> StepSpec {
 
 fn mounts(guest: &GuestRun<'_>) -> Vec<Mount> {
     let granted = guest.grants.paths.iter().map(|grant| Mount {
-        at: grant.at.clone(),
+        at: grant.place.clone(),
         what: MountWhat::Granted {
             host: grant.host.clone(),
             is_writable: grant.wanted.access == Access::Write,
         },
     });
     let hidden = guest.grants.hidden.iter().map(|hidden| Mount {
-        at: hidden.at.clone(),
+        at: hidden.place.clone(),
         what: MountWhat::Hidden {
             is_directory: hidden.is_directory,
         },
@@ -318,16 +318,14 @@ fn mounts(guest: &GuestRun<'_>) -> Vec<Mount> {
     mounts
 }
 
-/// One tree, whose root is where the guest starts. The kernel knows what in it is read-only. A step
-/// without grants has no directory at all.
+/// One tree, whose root is where the guest starts, and what stands aside of it. The kernel knows what in
+/// it is read-only. A step without grants has no directory at all.
 fn preopened_tree(guest: &GuestRun<'_>) -> Vec<Preopen> {
     let grants = &guest.grants.paths;
     if grants.is_empty() {
         return Vec::new();
     }
-    let is_writable = grants
-        .iter()
-        .any(|grant| grant.wanted.access == Access::Write);
+    let is_writable = |grant: &PathGrant| grant.wanted.access == Access::Write;
     let names: &[&str] = match guest.home {
         Home::Root => &["/"],
         // Languages differ in which of the two they look for.
@@ -335,10 +333,18 @@ fn preopened_tree(guest: &GuestRun<'_>) -> Vec<Preopen> {
     };
     let preopen = |name: &&str| Preopen {
         name: (*name).to_owned(),
-        at: PathBuf::new(),
-        is_writable,
+        at: PathBuf::from(TREE),
+        is_writable: grants.iter().any(is_writable),
     };
-    names.iter().map(preopen).collect()
+    let aside = grants
+        .iter()
+        .filter(|grant| grant.place.parent() == Some(Path::new(ASIDE)))
+        .map(|grant| Preopen {
+            name: absolute(Path::new("/"), &grant.at),
+            at: grant.place.clone(),
+            is_writable: is_writable(grant),
+        });
+    names.iter().map(preopen).chain(aside).collect()
 }
 
 /// Each granted directory by its own name, absolute and, away from the root, relative too.
@@ -355,7 +361,7 @@ fn preopened_grants(guest: &GuestRun<'_>) -> Vec<Preopen> {
         };
         preopens.extend(names.into_iter().map(|name| Preopen {
             name,
-            at: grant.at.clone(),
+            at: grant.place.clone(),
             is_writable: grant.wanted.access == Access::Write,
         }));
     }

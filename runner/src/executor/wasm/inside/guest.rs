@@ -16,7 +16,7 @@ use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::limiter::{LimitReached, Limiter};
 use super::stdio::{Input, Output};
-use super::tree::{NATIVE, TREE, open_same};
+use super::tree::{NATIVE, open_same};
 use crate::executor::wasm::engine::{Purpose, engine};
 use crate::executor::wasm::link::{Front, Kind, Preopen, StepReport, StepSpec, Walls};
 
@@ -98,7 +98,7 @@ fn host_path(
     use crate::executor::wasm::link::MountWhat;
     use std::os::fd::AsRawFd as _;
     if spec.walls == Walls::Tree {
-        return Ok((Path::new(TREE).join(&preopen.at), None));
+        return Ok((Path::new("/").join(&preopen.at), None));
     }
     let granted = spec.mounts.iter().find(|mount| mount.at == preopen.at);
     let Some(MountWhat::Granted { host, .. }) = granted.map(|mount| &mount.what) else {

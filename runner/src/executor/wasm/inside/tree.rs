@@ -5,6 +5,7 @@
 //! ```text
 //! /          an empty file system in memory, read-only
 //!   tree/    the guest's root: the granted paths
+//!   aside/   granted paths that nothing in the tree could carry
 //!   native   the module's native code, read-only
 //! ```
 //!
@@ -29,10 +30,8 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use super::idmap::{Reach, STEP_ID, set_attributes, swapped};
 use crate::executor::wasm::link::{Mount, MountWhat};
-use crate::grant::HostFile;
+use crate::grant::{ASIDE, HostFile, TREE};
 
-/// Where the guest's root is when the tree stands.
-pub(super) const TREE: &str = "/tree";
 /// Where the native code is when the tree stands.
 pub(super) const NATIVE: &str = "/native";
 
@@ -255,7 +254,7 @@ impl Root {
             )?;
             let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
             move_mount(mount.as_fd(), "", CWD, SCAFFOLD, flags)?;
-            for dir in ["tree", "hidden"] {
+            for dir in [TREE, ASIDE, "hidden"] {
                 mkdirat(&mount, dir, Mode::from_raw_mode(0o755))?;
             }
             let device = fstat(&mount)?.st_dev;
@@ -295,10 +294,10 @@ impl Root {
         attach(native, &self.open("native", OFlags::PATH)?)
     }
 
-    /// Opens the place in the guest's tree where something is to be mounted, and makes it where it is
+    /// Opens the place where something is to be mounted, and makes it where it is
     /// missing and ours to make: never inside a directory of the host.
     fn mount_point(&self, at: &Path, is_directory: bool) -> io::Result<OwnedFd> {
-        let mut here = self.open("tree", OFlags::PATH)?;
+        let mut here = self.open(".", OFlags::PATH)?;
         let mut components = at.components().peekable();
         while let Some(component) = components.next() {
             let Component::Normal(name) = component else {
