@@ -12,7 +12,7 @@ pub mod step;
 pub use attempt::{AttemptEnd, AttemptRecord, Turn};
 pub use build::{Build, BuildState};
 pub use graph::{BadGraph, JobGraph, JobNode};
-pub use job::{Attempt, BadTransition, Job, JobState, JobStateEvent};
+pub use job::{Attempt, BadTransition, Ending, Job, JobState, JobStateEvent};
 pub use push::Push;
 pub use repository::{RepoName, Repository};
 pub use runner::{JoinToken, Runner, RunnerState};

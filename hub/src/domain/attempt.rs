@@ -76,11 +76,12 @@ impl AttemptRecord {
         }
         let next = self.position.map_or(Seq::FIRST, Seq::next);
         match (self.end, self.position) {
-            (Some(AttemptEnd::Lost | AttemptEnd::Returned), _) => Turn::Stale,
             (None | Some(AttemptEnd::Finished), Some(position)) if seq <= position => {
                 Turn::Again(position)
             }
-            (Some(AttemptEnd::Finished), _) => Turn::Stale,
+            (Some(AttemptEnd::Finished | AttemptEnd::Lost | AttemptEnd::Returned), _) => {
+                Turn::Stale
+            }
             (None, _) if seq == next => Turn::Next,
             (None, _) => Turn::Gap,
         }

@@ -32,8 +32,9 @@ pub struct Build {
 /// When an id was made, by the time that it holds as every ULID does. An id that was not made from a
 /// clock may hold a time after year 9999, the last that a [`Timestamp`] can say; that year stands for it.
 pub fn made_at(id: BuildId) -> Timestamp {
-    let [a, b, c, d, e, f, ..] = id.to_bytes();
-    let ms = i64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+    let mut ms = [0; 8];
+    ms[2..].copy_from_slice(&id.to_bytes()[..6]);
+    let ms = i64::from_be_bytes(ms);
     Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
 }
 

@@ -57,6 +57,7 @@ impl JobGraph {
     pub fn take(&mut self, id: JobId, event: JobStateEvent) -> Result<(), BadTransition> {
         let node = self.nodes.iter_mut().find(|node| node.id == id);
         let node = node.ok_or(BadTransition {
+            of: "job",
             from: "not in this build",
             event: event.name(),
         })?;
@@ -110,6 +111,16 @@ impl JobGraph {
         } else {
             BuildState::Passed
         }
+    }
+
+    /// When the last job ended, once all are over.
+    pub fn finished_at(&self) -> Option<Timestamp> {
+        let ended_at = |node: &JobNode| match node.state {
+            JobState::Done { at, .. } => Some(at),
+            JobState::Queued { .. } | JobState::Leased(_) | JobState::NotRun => None,
+        };
+        let last = self.nodes.iter().filter_map(ended_at).max();
+        last.filter(|_| self.state().is_over())
     }
 
     // Needs point backwards, so one pass forwards reaches also what needs a job that is skipped here.

@@ -5,7 +5,7 @@ use cofferdam_protocol::report::JobResult;
 use cofferdam_protocol::{AttemptId, BuildId, Fence, JobId, RunnerId};
 use jiff::Timestamp;
 
-use super::AttemptEnd;
+use super::{AttemptEnd, StepClose};
 
 /// A job of a build.
 #[derive(Clone, Debug)]
@@ -66,7 +66,7 @@ pub struct Attempt {
 }
 
 /// What can happen to a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobStateEvent {
     /// A runner is to have it.
     Lease(Attempt),
@@ -133,13 +133,26 @@ impl Attempt {
     }
 }
 
+/// The end of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// How it is remembered.
+    pub by: AttemptEnd,
+    /// When, by the hub's clock.
+    pub at: Timestamp,
+    /// What becomes of its steps that still run.
+    pub close: StepClose,
+}
+
 /// A transition that the state does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a job that is {from} cannot take {event}")]
+#[error("a {of} that is {from} cannot take {event}")]
 pub struct BadTransition {
+    /// A job or a step.
+    pub of: &'static str,
     /// The state it was in.
     pub from: &'static str,
-    /// What should have happened to it.
+    /// What should have happened to it, with its article.
     pub event: &'static str,
 }
 
@@ -185,6 +198,7 @@ impl JobState {
             }
             (Self::Leased(_), Event::Finish { result, at }) => Ok(Self::Done { result, at }),
             (from, event) => Err(BadTransition {
+                of: "job",
                 from: from.name(),
                 event: event.name(),
             }),
@@ -233,14 +247,18 @@ impl JobState {
 
 impl JobStateEvent {
     /// How it ends the attempt that was live, if it ends one.
-    pub const fn attempt_end(&self) -> Option<AttemptEnd> {
-        match self {
-            Self::Return { .. } => Some(AttemptEnd::Returned),
-            Self::Lose { .. } => Some(AttemptEnd::Lost),
-            Self::Finish { .. } => Some(AttemptEnd::Finished),
-            Self::Lease(_) | Self::Start(_) | Self::Renew { .. } | Self::Skip => None,
-            Self::Cancel { .. } => None,
-        }
+    pub const fn ending(&self) -> Option<Ending> {
+        let (by, at, close) = match *self {
+            Self::Return { at } => (AttemptEnd::Returned, at, StepClose::Lost),
+            Self::Lose { at, .. } => (AttemptEnd::Lost, at, StepClose::Lost),
+            Self::Finish { result, at } => (AttemptEnd::Finished, at, StepClose::Finished(result)),
+            Self::Lease(_)
+            | Self::Start(_)
+            | Self::Renew { .. }
+            | Self::Skip
+            | Self::Cancel { .. } => return None,
+        };
+        Some(Ending { by, at, close })
     }
 
     pub(super) const fn name(&self) -> &'static str {

@@ -4,7 +4,7 @@ use cofferdam_protocol::StepIndex;
 use cofferdam_protocol::report::{Blame, JobResult, StepResult};
 use jiff::Timestamp;
 
-use super::{BadTransition, JobStateEvent};
+use super::BadTransition;
 
 /// What is known about one step of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,7 @@ impl StepState {
         match before {
             None => Ok(Self::Running { since: at }),
             Some(state) => Err(BadTransition {
+                of: "step",
                 from: state.name(),
                 event: "a start",
             }),
@@ -64,6 +65,7 @@ impl StepState {
             Some(Self::Running { since }) => Some(since),
             Some(done @ Self::Done { .. }) => {
                 return Err(BadTransition {
+                    of: "step",
                     from: done.name(),
                     event: "an end",
                 });
@@ -109,14 +111,6 @@ pub enum StepClose {
 }
 
 impl StepClose {
-    /// Why `event` closes the steps of the attempt that it ends.
-    pub const fn by(event: &JobStateEvent) -> Self {
-        match event {
-            JobStateEvent::Finish { result, .. } => Self::Finished(*result),
-            _ => Self::Lost,
-        }
-    }
-
     fn result(self) -> StepResult {
         match self {
             Self::Finished(JobResult::Cancelled) => StepResult::Cancelled,

@@ -27,13 +27,17 @@ macro_rules! store_contract {
     };
 }
 
+mod agreement;
 mod builds;
 mod logs;
 mod queue;
 mod reports;
 mod runners;
+mod series;
 
 use std::fmt::Write as _;
+use std::future::{Ready, ready};
+use std::time::Duration;
 
 use cofferdam_protocol::job_spec::{StepSpec, Trust, WorkSpec};
 use cofferdam_protocol::proof::PublicKey;
@@ -67,19 +71,20 @@ impl Kept {
 async fn on_sqlite() -> Kept {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("hub.db");
-    let store = SqliteStore::open_with(&file, LOG_BYTES_MAX).await.unwrap();
+    let store = SqliteStore::open_with(&file, LOG_BYTES_MAX, Duration::from_secs(5))
+        .await
+        .unwrap();
     Kept {
         store: Box::new(store),
         _directory: Some(directory),
     }
 }
 
-#[expect(clippy::unused_async, reason = "has the shape of on_sqlite")]
-async fn on_memory() -> Kept {
-    Kept {
+fn on_memory() -> Ready<Kept> {
+    ready(Kept {
         store: Box::new(MemoryStore::with_log_bytes_max(LOG_BYTES_MAX)),
         _directory: None,
-    }
+    })
 }
 
 /// A store with one repository, `r`, and two runners, 1 and 2. Builds, attempts and runners are called
@@ -182,6 +187,30 @@ impl<'s> Scene<'s> {
         let ready = self.store.ready().await.unwrap();
         ready.into_iter().map(|job| job.id).collect()
     }
+}
+
+/// Everything that can be read of builds 1 to `builds`, as text. The log stands by attempt: in which
+/// order two attempts wrote is an accident.
+async fn dump(store: &dyn Store, builds: u8) -> String {
+    let mut text = String::new();
+    let mut put = |what: &dyn std::fmt::Debug| writeln!(text, "{what:?}").unwrap();
+    put(&store.builds(None, 100).await.unwrap());
+    put(&store.ready().await.unwrap());
+    put(&store.leases().await.unwrap());
+    for number in 1..=builds {
+        let jobs = store.jobs(build(number)).await.unwrap();
+        for job in &jobs {
+            put(&store.steps(job.id).await.unwrap());
+        }
+        put(&jobs);
+        let mut log = store.read(build(number), 0, usize::MAX).await.unwrap();
+        log.records.sort_by_key(|(attempt, _)| *attempt);
+        put(&log);
+    }
+    for number in 0..=u8::MAX {
+        put(&store.position(attempt(number)).await.unwrap());
+    }
+    text
 }
 
 fn id(kind: u8, number: u8) -> [u8; 16] {

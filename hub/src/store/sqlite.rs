@@ -95,10 +95,15 @@ impl SqliteStore {
     /// so a hub that comes back without it could never catch up with that attempt. As writes that wait
     /// together share a commit, the disk is asked far less often than once a write.
     pub async fn open(file: &Path) -> Result<Self, StoreError> {
-        Self::open_with(file, ATTEMPT_LOG_BYTES_MAX).await
+        Self::open_with(file, ATTEMPT_LOG_BYTES_MAX, BUSY_TIMEOUT).await
     }
 
-    pub(crate) async fn open_with(file: &Path, log_bytes_max: u64) -> Result<Self, StoreError> {
+    /// As [`Self::open`], with other limits.
+    pub(super) async fn open_with(
+        file: &Path,
+        log_bytes_max: u64,
+        busy_timeout: Duration,
+    ) -> Result<Self, StoreError> {
         let doing = "open the database";
         make_private(file).map_err(failed(doing))?;
         let options = SqliteConnectOptions::new()
@@ -106,7 +111,7 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT)
+            .busy_timeout(busy_timeout)
             .disable_statement_logging();
         migrate(&options).await.map_err(failed(doing))?;
         let changes = Arc::new(Changes::new());

@@ -165,7 +165,7 @@ async fn a_frame_over_the_limits_of_the_wire_is_refused(scene: &Scene<'_>) {
     let bad = [
         frame(&attempt, 1, &[&too_long]),
         frame(&attempt, 1, &[&*longest; 4]),
-        frame(&attempt, 1, &[""; LOG_RECORDS_MAX + 1]),
+        frame(&attempt, 1, &vec![""; LOG_RECORDS_MAX + 1]),
     ];
     for frame in bad {
         let refused = append(scene, frame).await;

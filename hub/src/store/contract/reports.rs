@@ -156,13 +156,13 @@ async fn an_event_that_makes_no_sense_is_refused_and_takes_no_number(scene: &Sce
     refuse(2, step_started(2), why).await;
     refuse(2, step_finished(2, StepResult::Passed), why).await;
     scene.report(&attempt, 2, step_started(0)).await;
-    let why = "step 0: a job that is running cannot take a start";
+    let why = "step 0: a step that is running cannot take a start";
     refuse(3, step_started(0), why).await;
     let ended = step_finished(0, StepResult::Passed);
     let stored = scene.report(&attempt, 3, ended.clone()).await;
     assert_eq!(stored, Applied::Stored(seq(3)));
-    refuse(4, ended, "step 0: a job that is done cannot take an end").await;
-    let why = "step 0: a job that is done cannot take a start";
+    refuse(4, ended, "step 0: a step that is done cannot take an end").await;
+    let why = "step 0: a step that is done cannot take a start";
     refuse(4, step_started(0), why).await;
     assert_eq!(scene.show_steps(job(1, 0)).await, ["0 Passed"]);
     assert_eq!(

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::{BuildRow, MemoryStore, Rows};
 use crate::domain::{
-    Attempt, AttemptEnd, AttemptRecord, BadTransition, Job, JobGraph, JobNode, JobState,
-    JobStateEvent, StepClose, StepState, Turn,
+    Attempt, AttemptEnd, AttemptRecord, BadTransition, Ending, Job, JobGraph, JobNode, JobState,
+    JobStateEvent, StepState, Turn,
 };
 use crate::store::{Applied, QueueStore, Report, StoreError};
 
@@ -67,7 +67,7 @@ impl QueueStore for MemoryStore {
             return Ok(false);
         }
         let job = job.id;
-        rows.take_surely(job, JobStateEvent::Renew { until }, until)
+        rows.take_surely(job, JobStateEvent::Renew { until })
             .map_err(doing("renew a lease"))?;
         Ok(true)
     }
@@ -86,7 +86,7 @@ impl QueueStore for MemoryStore {
             return Ok(false);
         }
         let job = job.id;
-        rows.take_surely(job, JobStateEvent::Return { at: now }, now)
+        rows.take_surely(job, JobStateEvent::Return { at: now })
             .map_err(doing("give an attempt back"))?;
         self.changes.mark();
         Ok(true)
@@ -99,7 +99,7 @@ impl QueueStore for MemoryStore {
         for job in &ended {
             if let JobState::Leased(attempt) = &job.state {
                 let event = attempt.lease_end(rows.losses(job.id), now);
-                rows.take_surely(job.id, event, now)
+                rows.take_surely(job.id, event)
                     .map_err(doing("expire the leases"))?;
             }
         }
@@ -112,7 +112,7 @@ impl QueueStore for MemoryStore {
     async fn refresh_all(&self, until: Timestamp) -> Result<(), StoreError> {
         let mut rows = self.rows();
         for job in rows.leases() {
-            rows.take_surely(job.id, JobStateEvent::Renew { until }, until)
+            rows.take_surely(job.id, JobStateEvent::Renew { until })
                 .map_err(doing("refresh the leases"))?;
         }
         Ok(())
@@ -139,9 +139,12 @@ impl QueueStore for MemoryStore {
             return Ok(Vec::new());
         };
         let doing = doing::<Failure>("cancel a build");
-        let mut graph = row.graph().map_err(&doing)?;
-        graph.cancel(now).map_err(|bad| doing(bad.into()))?;
-        row.put(&graph, now);
+        let before = row.graph().map_err(&doing)?;
+        let mut after = before.clone();
+        after.cancel(now).map_err(|bad| doing(bad.into()))?;
+        if after != before {
+            row.put(&after);
+        }
         self.changes.mark();
         let live = |job: &Job| match &job.state {
             JobState::Leased(attempt) => Some(*attempt),
@@ -175,15 +178,12 @@ impl BuildRow {
         Ok(JobGraph::new(nodes.collect())?)
     }
 
-    fn put(&mut self, graph: &JobGraph, now: Timestamp) {
-        if self.build.state.is_over() {
-            return;
-        }
+    fn put(&mut self, graph: &JobGraph) {
         for (job, node) in self.jobs.iter_mut().zip(graph.nodes()) {
             job.state = node.state.clone();
         }
         self.build.state = graph.state();
-        self.build.finished_at = self.build.state.is_over().then_some(now);
+        self.build.finished_at = graph.finished_at();
     }
 }
 
@@ -274,7 +274,7 @@ impl Rows {
             position: None,
             log_bytes: 0,
         };
-        self.take_surely(id, JobStateEvent::Lease(leased), lease_until)?;
+        self.take_surely(id, JobStateEvent::Lease(leased))?;
         self.attempts.insert(attempt, record);
         Ok(Some(leased))
     }
@@ -284,7 +284,6 @@ impl Rows {
         &mut self,
         id: JobId,
         event: JobStateEvent,
-        now: Timestamp,
     ) -> Result<Result<(), BadTransition>, Failure> {
         let mut rows = self.builds.iter_mut();
         let row = rows.find(|row| row.jobs.iter().any(|job| job.id == id));
@@ -292,35 +291,29 @@ impl Rows {
             return Err(format!("there is no job {id}").into());
         };
         let mut graph = row.graph()?;
-        if let Err(bad) = graph.take(id, event.clone()) {
+        if let Err(bad) = graph.take(id, event) {
             return Ok(Err(bad));
         }
-        row.put(&graph, now);
-        if let Some(end) = event.attempt_end() {
-            self.end_attempt(id, end, &event, now);
+        row.put(&graph);
+        if let Some(ending) = event.ending() {
+            self.end_attempt(id, ending);
         }
         Ok(Ok(()))
     }
 
     /// As [`Self::take`], where the caller has seen that the job can take the event.
-    fn take_surely(
-        &mut self,
-        id: JobId,
-        event: JobStateEvent,
-        now: Timestamp,
-    ) -> Result<(), Failure> {
-        Ok(self.take(id, event, now)??)
+    fn take_surely(&mut self, id: JobId, event: JobStateEvent) -> Result<(), Failure> {
+        Ok(self.take(id, event)??)
     }
 
-    fn end_attempt(&mut self, job: JobId, end: AttemptEnd, event: &JobStateEvent, now: Timestamp) {
+    fn end_attempt(&mut self, job: JobId, ending: Ending) {
         let mut attempts = self.attempts.values_mut();
         let live = attempts.find(|attempt| attempt.job == job && attempt.end.is_none());
         let Some(live) = live else { return };
-        live.end = Some(end);
-        let close = StepClose::by(event);
+        live.end = Some(ending.by);
         if let Some(steps) = self.steps.get_mut(&live.id) {
             for state in steps.values_mut() {
-                *state = state.clone().closed(now, close);
+                *state = state.clone().closed(ending.at, ending.close);
             }
         }
     }
@@ -333,12 +326,12 @@ impl Rows {
         let now = report.now;
         let taken = match report.event {
             JobEvent::Started => {
-                let taken = self.take(attempt.job, JobStateEvent::Start(now), now)?;
+                let taken = self.take(attempt.job, JobStateEvent::Start(now))?;
                 taken.map_err(|bad| bad.to_string())
             }
             JobEvent::Finished { result } => {
                 let event = JobStateEvent::Finish { result, at: now };
-                let taken = self.take(attempt.job, event, now)?;
+                let taken = self.take(attempt.job, event)?;
                 taken.map_err(|bad| bad.to_string())
             }
             JobEvent::StepStarted { step } => self.take_step(&attempt, step, |before| {

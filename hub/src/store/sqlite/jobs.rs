@@ -10,7 +10,7 @@ use super::fields::{BadRow, Fields, integer, time_text};
 use super::reports;
 use super::writer::Failure;
 use crate::domain::{
-    Attempt, AttemptEnd, BadTransition, Job, JobGraph, JobNode, JobState, JobStateEvent, StepClose,
+    Attempt, AttemptEnd, BadTransition, Job, JobGraph, JobNode, JobState, JobStateEvent,
 };
 
 /// The jobs of a build, by ordinal.
@@ -42,10 +42,12 @@ pub(super) async fn ready(connection: &mut SqliteConnection) -> Result<Vec<Job>,
 
 /// The jobs that are leased now.
 pub(super) async fn leased(connection: &mut SqliteConnection) -> Result<Vec<Job>, Failure> {
-    let rows =
-        sqlx::query("SELECT * FROM job_states WHERE attempt IS NOT NULL ORDER BY place, ordinal")
-            .fetch_all(connection)
-            .await?;
+    let rows = sqlx::query(
+        "SELECT * FROM job_states
+         WHERE outcome IS NULL AND attempt IS NOT NULL ORDER BY place, ordinal",
+    )
+    .fetch_all(connection)
+    .await?;
     jobs(&rows)
 }
 
@@ -125,19 +127,18 @@ pub(super) async fn take(
     build: BuildId,
     job: JobId,
     event: JobStateEvent,
-    now: Timestamp,
 ) -> Result<Result<(), BadTransition>, Failure> {
     let before = graph(connection, build).await?;
     let mut after = before.clone();
-    if let Err(bad) = after.take(job, event.clone()) {
+    if let Err(bad) = after.take(job, event) {
         return Ok(Err(bad));
     }
-    if let Some(end) = event.attempt_end() {
+    if let Some(ending) = event.ending() {
         let live = live_attempt(&before, job).ok_or("the job has no live attempt")?;
-        reports::close_steps(connection, live, job, now, StepClose::by(&event)).await?;
-        end_attempt(connection, live, end).await?;
+        reports::close_steps(connection, live, job, ending).await?;
+        end_attempt(connection, live, ending.by).await?;
     }
-    save(connection, build, &before, &after, now).await?;
+    save(connection, build, &before, &after).await?;
     Ok(Ok(()))
 }
 
@@ -155,7 +156,6 @@ pub(super) async fn save(
     build: BuildId,
     before: &JobGraph,
     after: &JobGraph,
-    now: Timestamp,
 ) -> Result<(), Failure> {
     for (old, new) in before.nodes().iter().zip(after.nodes()) {
         if old.state != new.state {
@@ -163,10 +163,9 @@ pub(super) async fn save(
         }
     }
     let state = after.state();
-    let finished_at = state.is_over().then(|| time_text(now));
     sqlx::query("UPDATE builds SET state = ?1, finished_at = ?2 WHERE id = ?3 AND state <> ?1")
         .bind(state.name())
-        .bind(finished_at)
+        .bind(after.finished_at().map(time_text))
         .bind(&build.to_bytes()[..])
         .execute(connection)
         .await?;

@@ -113,7 +113,7 @@ async fn read(
     .fetch(connection);
     let mut room = bytes_max;
     while let Some(row) = rows.try_next().await? {
-        let (attempt, records) = records_after(cursor, Fields::of("log_frames", &row))?;
+        let (attempt, records) = records_after(page.next, Fields::of("log_frames", &row))?;
         for record in records {
             let bytes = record.encoded_bytes();
             if bytes > room && !page.records.is_empty() {
@@ -127,16 +127,18 @@ async fn read(
     Ok(page)
 }
 
-/// The records of a frame that come after `cursor`: the first of a page may begin in the middle.
+/// The records of a frame that come after `seen`. Only the first frame of a page may begin before it, and
+/// none may leave a gap.
 fn records_after(
-    cursor: u64,
+    seen: u64,
     row: Fields<'_>,
 ) -> Result<(AttemptId, impl Iterator<Item = LogRecord>), BadRow> {
     let last: u64 = row.plain("last")?;
     let bytes: &[u8] = row.plain("frame")?;
     let frame = LogFrame::decode(bytes).map_err(|why| row.bad("frame", why))?;
-    let count = frame.records.len();
-    let wanted = usize::try_from(last.saturating_sub(cursor)).unwrap_or(usize::MAX);
-    let seen = count.saturating_sub(wanted);
-    Ok((frame.attempt, frame.records.into_iter().skip(seen)))
+    let wanted = last.checked_sub(seen);
+    let wanted = wanted.and_then(|wanted| usize::try_from(wanted).ok());
+    let known = wanted.and_then(|wanted| frame.records.len().checked_sub(wanted));
+    let known = known.ok_or_else(|| row.bad("last", "records are missing before it"))?;
+    Ok((frame.attempt, frame.records.into_iter().skip(known)))
 }

@@ -156,7 +156,7 @@ async fn lease(
         ..wish
     };
     let event = JobStateEvent::Lease(attempt);
-    jobs::take(connection, build, job, event, wish.lease_until).await??;
+    jobs::take(connection, build, job, event).await??;
     Ok(Some(attempt))
 }
 
@@ -216,7 +216,7 @@ async fn give_back(
     match jobs::of_attempt(connection, attempt, fence).await? {
         Some((job, live)) if live.started_at.is_none() => {
             let event = JobStateEvent::Return { at: now };
-            jobs::take(connection, job.build, job.id, event, now).await??;
+            jobs::take(connection, job.build, job.id, event).await??;
             Ok(true)
         }
         _ => Ok(false),
@@ -229,7 +229,7 @@ async fn expire(connection: &mut SqliteConnection, now: Timestamp) -> Result<Vec
         if let JobState::Leased(attempt) = &job.state {
             let losses = count_losses(connection, job.id).await?;
             let event = attempt.lease_end(losses, now);
-            jobs::take(connection, job.build, job.id, event, now).await??;
+            jobs::take(connection, job.build, job.id, event).await??;
         }
     }
     Ok(ended)
@@ -253,7 +253,7 @@ async fn cancel(
     let mut after = before.clone();
     after.cancel(now)?;
     if after != before {
-        jobs::save(connection, build, &before, &after, now).await?;
+        jobs::save(connection, build, &before, &after).await?;
     }
     let live = after.nodes().iter().filter_map(|node| match &node.state {
         JobState::Leased(attempt) => Some(*attempt),

@@ -2,14 +2,13 @@
 
 use cofferdam_protocol::report::JobEvent;
 use cofferdam_protocol::{AttemptId, BuildId, Fence, JobId, RunnerId, Seq, StepIndex};
-use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
 use super::fields::{BadRow, Fields, integer, time_text};
 use super::jobs;
 use super::writer::Failure;
 use crate::domain::{
-    AttemptEnd, AttemptRecord, BadTransition, JobStateEvent, RunnerState, StepClose, StepRecord,
+    AttemptEnd, AttemptRecord, BadTransition, Ending, JobStateEvent, RunnerState, StepRecord,
     StepState, Turn,
 };
 use crate::store::{Applied, Report};
@@ -111,11 +110,11 @@ pub(super) async fn apply(
     let taken = match event {
         JobEvent::Started => {
             let event = JobStateEvent::Start(now);
-            take(connection, &attempt.record, event, now).await?
+            take(connection, &attempt.record, event).await?
         }
         JobEvent::Finished { result } => {
             let event = JobStateEvent::Finish { result, at: now };
-            take(connection, &attempt.record, event, now).await?
+            take(connection, &attempt.record, event).await?
         }
         JobEvent::StepStarted { step } => {
             let after = |before| StepState::started(before, at);
@@ -145,9 +144,8 @@ async fn take(
     connection: &mut SqliteConnection,
     attempt: &AttemptRecord,
     event: JobStateEvent,
-    now: Timestamp,
 ) -> Result<Taken, Failure> {
-    let taken = jobs::take(connection, attempt.build, attempt.job, event, now).await?;
+    let taken = jobs::take(connection, attempt.build, attempt.job, event).await?;
     Ok(taken.map_err(|bad| bad.to_string()))
 }
 
@@ -213,12 +211,11 @@ pub(super) async fn close_steps(
     connection: &mut SqliteConnection,
     attempt: AttemptId,
     job: JobId,
-    at: Timestamp,
-    close: StepClose,
+    ending: Ending,
 ) -> Result<(), Failure> {
     for StepRecord { step, state } in attempt_steps(connection, attempt).await? {
         if let StepState::Running { .. } = state {
-            let state = state.closed(at, close);
+            let state = state.closed(ending.at, ending.close);
             save_step(connection, attempt, job, &StepRecord { step, state }).await?;
         }
     }

@@ -26,10 +26,11 @@ const QUEUE_WRITES_MAX: usize = 64;
 pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The handle by which writes are queued. The task behind it ends when the handle is dropped, after it
-/// has done what was queued.
+/// has done what was queued. A write that panics, which is a bug, ends it too: every later write is
+/// then an error.
 #[derive(Debug)]
 pub(super) struct Writer {
-    queue: mpsc::Sender<Box<dyn Write>>,
+    queue: mpsc::Sender<Box<dyn Pending>>,
 }
 
 impl Writer {
@@ -68,16 +69,16 @@ impl Writer {
             is_change,
             reply,
         };
-        let stopped = |_| StoreError::new(doing, "the writer of the database has stopped");
+        let stopped = || StoreError::new(doing, "the writer of the database has stopped");
         let sent = self.queue.send(Box::new(write)).await;
-        sent.map_err(|_| stopped(()))?;
-        let answer = answer.await.map_err(|_| stopped(()))?;
+        sent.map_err(|_| stopped())?;
+        let answer = answer.await.map_err(|_| stopped())?;
         answer.map_err(|why| StoreError::new(doing, why))
     }
 }
 
 /// A write of any answer.
-trait Write: Send {
+trait Pending: Send {
     /// Does it, once, and keeps the answer. Whether it succeeded.
     fn run<'a>(&'a mut self, connection: &'a mut SqliteConnection) -> BoxFuture<'a, bool>;
 
@@ -95,7 +96,7 @@ struct OneWrite<T, W> {
     reply: oneshot::Sender<Result<T, Failure>>,
 }
 
-impl<T, W> Write for OneWrite<T, W>
+impl<T, W> Pending for OneWrite<T, W>
 where
     T: Send + 'static,
     W: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, Failure>> + Send,
@@ -132,7 +133,7 @@ struct WriterTask {
 }
 
 impl WriterTask {
-    async fn run(mut self, mut waiting: mpsc::Receiver<Box<dyn Write>>) {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Box<dyn Pending>>) {
         let mut batch = Vec::with_capacity(BATCH_WRITES_MAX);
         while waiting.recv_many(&mut batch, BATCH_WRITES_MAX).await > 0 {
             let committed = self.commit(&mut batch).await.map_err(Arc::new);
@@ -148,7 +149,7 @@ impl WriterTask {
         }
     }
 
-    async fn commit(&mut self, batch: &mut [Box<dyn Write>]) -> Result<(), sqlx::Error> {
+    async fn commit(&mut self, batch: &mut [Box<dyn Pending>]) -> Result<(), sqlx::Error> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(self.options.connect().await?),
