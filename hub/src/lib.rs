@@ -18,7 +18,9 @@ pub mod plain_text;
 pub mod server;
 pub mod store;
 
-// The walk.
+// The walk, and before it the commands that a person or a git server begins it with.
+pub mod command;
+
 pub mod trigger;
 
 pub mod resolve;
@@ -29,4 +31,8 @@ pub mod gateway;
 
 pub mod ingest;
 
+pub mod control;
+
 pub mod live;
+
+pub mod wiring;

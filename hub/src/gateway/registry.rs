@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use super::auth::refuse;
+use crate::control::Connections;
 use crate::domain::Runner;
 
 /// Frames that may wait for one runner: an offer and a cancel for each of its slots, twice.
@@ -246,6 +247,16 @@ impl Registry {
     fn mark(&self) {
         self.changes
             .send_modify(|number| *number = number.wrapping_add(1));
+    }
+}
+
+impl Connections for Registry {
+    fn online(&self) -> Vec<RunnerId> {
+        self.places().by_runner.keys().copied().collect()
+    }
+
+    fn hang_up(&self, runner: RunnerId) {
+        self.close(runner);
     }
 }
 

@@ -20,7 +20,7 @@ use super::auth::{self, NotProven, Proven, refuse};
 use super::pace::Pace;
 use super::registry::{Order, Seat};
 use super::upgrade::Socket;
-use crate::domain::{Job, JobState};
+use crate::domain::{Job, JobState, RunnerState};
 use crate::ingest::{Conversation, IngestError};
 use crate::plain_text::one_line;
 use crate::server::Peer;
@@ -108,10 +108,7 @@ pub(super) async fn serve(gateway: &Gateway, mut socket: Socket, peer: &Peer) {
         "a runner is connected"
     );
     let mut session = Session::new(gateway, socket, seat, orders, runner.id);
-    let over = match session.run().await {
-        Ok(never) => match never {},
-        Err(over) => over,
-    };
+    let Err(over) = session.run().await;
     session.end(over).await;
 }
 
@@ -163,6 +160,13 @@ impl<'a> Session<'a> {
             lease_secs: lease.lease_secs,
             renew_secs: lease.renew_secs,
         };
+        // Only from now on does a revocation find this session and close it; one that came between the
+        // proof and now is seen here.
+        let known = self.gateway.runners.runner(self.runner).await?;
+        if known.is_none_or(|known| known.state == RunnerState::Revoked) {
+            let refuse = refuse(RefuseCode::Revoked, "this runner was revoked");
+            return Err(Over::Revoked(refuse));
+        }
         self.send(HubFrame::Welcome(welcome)).await?;
         loop {
             match self.next_event().await {

@@ -22,14 +22,14 @@ pub(super) fn tell(reference: &str, answered: Result<Answer, ResolveError>, to: 
             };
             let selected = harmless(&build.selected);
             to.lines
-                .push(format!("{reference}: build #{number}, {selected}{again}"));
+                .push(format!("{reference}: build {number}, {selected}{again}"));
             tell_diagnostics(&build.diagnostics, to);
             tell_build(reference, &build, to);
         }
         Ok(Answer::Invalid { build }) => {
             let number = build.number;
             to.lines.push(format!(
-                "{reference}: build #{number} is invalid, nothing runs"
+                "{reference}: build {number} is invalid, nothing runs"
             ));
             tell_diagnostics(&build.diagnostics, to);
             tell_build(reference, &build, to);

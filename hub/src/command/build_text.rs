@@ -1,0 +1,202 @@
+//! A build as people read it.
+
+use std::fmt::Write as _;
+
+use crate::control::view::{BuildDetail, BuildView, JobView, StepView};
+use crate::plain_text::one_line;
+
+/// Longest name or sentence on a line, in characters.
+const TEXT_CHARS_MAX: usize = 300;
+
+/// Digits of a commit that people compare.
+const COMMIT_DIGITS: usize = 10;
+
+/// One line about a build.
+pub(super) fn line(build: &BuildView) -> String {
+    let BuildView {
+        repository,
+        number,
+        id: _,
+        state,
+        reference,
+        commit,
+        selected,
+        created_at: _,
+        finished_at: _,
+    } = build;
+    let reference = plain(reference);
+    let commit = commit.get(..COMMIT_DIGITS).unwrap_or(commit);
+    let selected = plain(selected);
+    format!("{repository} {number}  {state:<9}  {reference} {commit}  {selected}")
+        .trim_end()
+        .to_owned()
+}
+
+/// All about a build.
+pub(super) fn page(build: &BuildDetail) -> String {
+    let BuildDetail {
+        build: about,
+        diagnostics,
+        jobs,
+    } = build;
+    let mut page = line(about);
+    page.push('\n');
+    for diagnostic in diagnostics.lines() {
+        add(&mut page, format_args!("  {}", plain(diagnostic)));
+    }
+    for job in jobs {
+        put_job(&mut page, job);
+    }
+    page
+}
+
+fn put_job(page: &mut String, job: &JobView) {
+    let JobView {
+        ordinal,
+        state,
+        why,
+        runner,
+        runs_on,
+        steps,
+    } = job;
+    let mut text = format!("  job {}  {}", ordinal + 1, status(state, why.as_deref()));
+    if !runs_on.is_empty() {
+        // Writing to a String cannot fail.
+        _ = write!(text, "  [{}]", plain(&runs_on.join(", ")));
+    }
+    if let Some(runner) = runner {
+        _ = write!(text, "  on {runner}");
+    }
+    add(page, format_args!("{text}"));
+    for step in steps {
+        put_step(page, step);
+    }
+}
+
+fn put_step(page: &mut String, step: &StepView) {
+    let StepView {
+        index,
+        name,
+        state,
+        exit,
+        why,
+        blame: _,
+        started_at: _,
+        finished_at: _,
+        took_ms,
+        receipt: _,
+    } = step;
+    let status = match exit {
+        Some(exit) => format!("{state} (exit {exit})"),
+        None => state.clone(),
+    };
+    let took = took_ms.map_or_else(String::new, |ms| format!("  {}", duration(ms)));
+    let name = plain(name);
+    add(
+        page,
+        format_args!("    step {}  {name}  {status}{took}", u32::from(*index) + 1),
+    );
+    if let Some(why) = why {
+        add(page, format_args!("      {}", plain(why)));
+    }
+}
+
+fn status(state: &str, why: Option<&str>) -> String {
+    why.map_or_else(
+        || state.to_owned(),
+        |why| format!("{state}: {}", plain(why)),
+    )
+}
+
+fn add(page: &mut String, line: std::fmt::Arguments<'_>) {
+    _ = writeln!(page, "{line}");
+}
+
+fn plain(text: &str) -> String {
+    one_line(text, TEXT_CHARS_MAX)
+}
+
+/// `0.42 s`, `12.3 s`, `3 min 05 s`.
+fn duration(ms: u64) -> String {
+    match ms {
+        0..10_000 => format!("{}.{:02} s", ms / 1000, ms % 1000 / 10),
+        10_000..60_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        _ => format!("{} min {:02} s", ms / 60_000, ms % 60_000 / 1000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_reads_like_a_page() {
+        let step = |index, name: &str, state: &str| StepView {
+            index,
+            name: name.to_owned(),
+            state: state.to_owned(),
+            exit: None,
+            why: None,
+            blame: None,
+            started_at: None,
+            finished_at: None,
+            took_ms: None,
+            receipt: None,
+        };
+        let job = |ordinal, state: &str, steps| JobView {
+            ordinal,
+            state: state.to_owned(),
+            why: None,
+            runner: None,
+            runs_on: Vec::new(),
+            steps,
+        };
+        let detail = BuildDetail {
+            build: BuildView {
+                repository: "demo".to_owned(),
+                number: 3,
+                id: String::new(),
+                state: "failed".to_owned(),
+                reference: "refs/heads/main\u{1b}".to_owned(),
+                commit: "0123456789abcdef0123456789abcdef01234567".to_owned(),
+                selected: "default".to_owned(),
+                created_at: String::new(),
+                finished_at: None,
+            },
+            diagnostics: "warning: x\n".to_owned(),
+            jobs: vec![
+                job(
+                    0,
+                    "failed",
+                    vec![
+                        StepView {
+                            took_ms: Some(423),
+                            ..step(0, "Scan", "passed")
+                        },
+                        StepView {
+                            exit: Some(3),
+                            why: Some("it said no".to_owned()),
+                            took_ms: Some(185_000),
+                            ..step(1, "Test", "failed")
+                        },
+                    ],
+                ),
+                JobView {
+                    why: Some("no online runner has the labels gpu".to_owned()),
+                    runs_on: vec!["gpu".to_owned()],
+                    ..job(1, "queued", vec![step(2, "Train", "queued")])
+                },
+            ],
+        };
+        insta::assert_snapshot!(page(&detail), @r"
+        demo 3  failed     refs/heads/main\u{1b} 0123456789  default
+          warning: x
+          job 1  failed
+            step 1  Scan  passed  0.42 s
+            step 2  Test  failed (exit 3)  3 min 05 s
+              it said no
+          job 2  queued: no online runner has the labels gpu  [gpu]
+            step 3  Train  queued
+        ");
+    }
+}
