@@ -8,7 +8,7 @@
 use std::hash::{Hash as _, Hasher};
 
 use sha2::{Digest as _, Sha256};
-use wasmtime::{Config, Engine, InstanceAllocationStrategy};
+use wasmtime::{Collector, Config, Engine, InstanceAllocationStrategy};
 
 /// Deepest call stack of a guest, in bytes. Twice wasmtime's own default, because interpreters recurse;
 /// what is deeper is a trap.
@@ -37,6 +37,10 @@ pub(super) fn engine(purpose: Purpose) -> wasmtime::Result<Engine> {
         // not even compiled into wasmtime here.
         .wasm_memory64(false)
         .wasm_relaxed_simd(false)
+        .wasm_gc(false)
+        // C++ as it is compiled today throws WebAssembly exceptions, and those live on a collected heap.
+        .wasm_exceptions(true)
+        .collector(Collector::DeferredReferenceCounting)
         // Multi-memory stays on: without it, adapters between composed components do not compile.
         .max_wasm_stack(STACK_BYTES_MAX)
         .async_stack_size(FIBER_BYTES)

@@ -204,7 +204,8 @@ fn how_it_ended(error: &wasmtime::Error) -> StepReport {
             allowed: *allowed,
         }
     } else if let Some(trap) = error.downcast_ref::<Trap>() {
-        StepReport::Trap(trap.to_string())
+        let text = trap.to_string();
+        StepReport::Trap(text.strip_prefix("wasm trap: ").unwrap_or(&text).to_owned())
     } else {
         StepReport::Trap(error.root_cause().to_string())
     }
