@@ -214,7 +214,7 @@ fn a_users_own_path_may_go_through_links_and_stand_anywhere() {
 }
 
 #[test]
-fn a_place_inside_a_granted_directory_must_exist() {
+fn a_place_inside_a_granted_directory_is_what_is_there_or_stands_aside() {
     let fixture = fixture();
     let root = fixture.workspace.path();
     let check = |host: &str, guest: &str| {
@@ -222,12 +222,13 @@ fn a_place_inside_a_granted_directory_must_exist() {
             by_hand(&root.join("src"), "/"),
             by_hand(&root.join(host), guest),
         ])
-        .map(|_| ())
+        .map(|grants| grants.paths[1].place.clone())
         .map_err(|refusal| refusal.why)
     };
-    check("module", "deep").unwrap();
+    assert_eq!(check("module", "deep"), Ok("tree/deep".into()));
+    assert_eq!(check("module", "nowhere/at/all"), Ok("aside/1".into()));
     assert!(
-        check("module", "nowhere")
+        check("Cargo.lock", "nowhere")
             .unwrap_err()
             .starts_with("there is no `nowhere` inside")
     );
