@@ -48,7 +48,7 @@ pub struct Authority {
 enum Source {
     /// We issue them.
     Own {
-        ca: Ca,
+        ca: Box<Ca>,
         names: Vec<String>,
         clock: Arc<dyn Clock>,
     },
@@ -113,7 +113,11 @@ impl Authority {
             ca_pem: issue::to_pem(ca.der()),
             identity,
             shown: Arc::new(Shown::new(certified)),
-            source: Source::Own { ca, names, clock },
+            source: Source::Own {
+                ca: Box::new(ca),
+                names,
+                clock,
+            },
         })
     }
 

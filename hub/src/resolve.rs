@@ -54,6 +54,8 @@ pub enum Answer {
         build: Build,
         /// Whether it is new; `false` when the same push came before.
         is_new: bool,
+        /// The names of the steps of each job, in the order of the plan.
+        jobs: Vec<Vec<String>>,
     },
     /// A build without jobs: the file cannot be planned. Its diagnostics say why.
     Invalid {
@@ -191,6 +193,7 @@ impl Resolver {
         diagnostics: String,
         jobs: Option<Vec<NewJob>>,
     ) -> Result<Answer, ResolveError> {
+        let names = jobs.iter().flatten().map(names_of).collect();
         let new = NewBuild {
             id: BuildId::new(self.entropy.id(self.clock.now())),
             push,
@@ -206,9 +209,17 @@ impl Resolver {
         };
         Ok(match build.state {
             BuildState::Invalid => Answer::Invalid { build },
-            _ => Answer::Planned { build, is_new },
+            _ => Answer::Planned {
+                build,
+                is_new,
+                jobs: names,
+            },
         })
     }
+}
+
+fn names_of(job: &NewJob) -> Vec<String> {
+    job.steps.iter().map(|step| step.name.clone()).collect()
 }
 
 fn pushed_name(reference: &RefName) -> Option<Reference> {

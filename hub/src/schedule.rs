@@ -24,7 +24,7 @@ use crate::store::{BuildStore, QueueStore, RepositoryStore, StoreError};
 use decide::{Assignment, OnlineRunner, Waiting, decide, why_waiting};
 
 /// The longest sleep between two rounds. Every wake-up has its own reason; this one mends a lost one.
-const SLEEP_MAX: Duration = Duration::from_secs(60);
+const SLEEP_MAX: Duration = Duration::from_mins(1);
 
 /// The shortest, so that a clock that stands still cannot make the loop spin.
 const SLEEP_MIN: Duration = Duration::from_millis(100);

@@ -11,7 +11,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::{IntoResponse as _, Response};
 use cofferdam_protocol::proof::{EXPORTER_BYTES, EXPORTER_LABEL};
-use http::{Request, StatusCode};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -32,7 +33,7 @@ const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How long a whole request may take. The longest of ours answers within 15 s.
-const REQUEST_TIME_MAX: Duration = Duration::from_secs(60);
+const REQUEST_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// Most connections of those who have not proven to be a runner. Ten thousand runners that come back at
 /// once are let in by turns; the others try again.
@@ -158,10 +159,17 @@ where
         let mut router = router.clone();
         async move {
             let answered = timeout(REQUEST_TIME_MAX, router.call(request)).await;
-            Ok::<Response, Infallible>(match answered {
+            let mut response: Response = match answered {
                 Ok(Ok(response)) => response,
                 Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
-            })
+            };
+            if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                // Nobody here has two things to ask, and an idle connection is a place taken. (The
+                // builder's own switch would take the upgrade out of a websocket's answer.)
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            Ok::<Response, Infallible>(response)
         }
     });
     let connection = http1::Builder::new()
@@ -169,8 +177,6 @@ where
         .header_read_timeout(HEAD_TIME_MAX)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
-        // Nobody here has two things to ask, and an idle connection is a place taken.
-        .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);

@@ -264,6 +264,3 @@ impl Trigger {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

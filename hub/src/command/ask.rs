@@ -77,7 +77,7 @@ pub(super) fn segment(text: &str) -> anyhow::Result<&str> {
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     if text.is_empty() || !is_plain || matches!(text, "." | "..") {
-        bail!("{:?} is not a name or id on a hub", text);
+        bail!("{text:?} is not a name or id on a hub");
     }
     Ok(text)
 }

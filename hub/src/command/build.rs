@@ -150,7 +150,7 @@ impl Printer {
         };
         match self {
             Self::Text(text) => {
-                text.take(&record.attempt, (record.step, record.origin), &bytes, out)
+                text.take(&record.attempt, (record.step, record.origin), &bytes, out);
             }
             Self::Raw(step) => {
                 if record.step == *step && record.origin != Origin::System {

@@ -6,6 +6,7 @@
 //! long line to its first column, where it would otherwise look like ours.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use cofferdam_protocol::Origin;
 
@@ -120,7 +121,8 @@ impl LogText {
         let name = one_line(name, NAME_CHARS_MAX);
         let again = if is_retry { ", again" } else { "" };
         let number = u32::from(step) + 1;
-        text.push_str(&format!("{SYSTEM} step {number}{again}: {name}\n"));
+        // Writing to a String cannot fail.
+        _ = writeln!(text, "{SYSTEM} step {number}{again}: {name}");
         self.headed = Some(here);
     }
 

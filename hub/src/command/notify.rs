@@ -126,7 +126,7 @@ async fn report(mut updates: Vec<RefUpdate>) -> PushReport {
     } else {
         for update in &mut updates {
             // Their names could be longer than a report may be, and nobody reads them.
-            update.reference = "refs/heads/many".to_owned();
+            "refs/heads/many".clone_into(&mut update.reference);
         }
     }
     PushReport { updates }

@@ -17,7 +17,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
     /// A DNS name or IP address of this hub, for its certificate; may be repeated
-    /// [default: localhost, 127.0.0.1, ::1]
+    /// [default: localhost and the loopback addresses]
     #[arg(long = "name", value_name = "HOST")]
     names: Vec<String>,
     /// A directory below which a repository may be a `file://` address; may be repeated

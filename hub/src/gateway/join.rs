@@ -71,7 +71,7 @@ pub(super) async fn join(
             labels = answer.labels.join(","), "a runner joined"
         ),
         Err(error) => {
-            tracing::warn!(target: "audit", address = %address, error = %error, "a runner did not join")
+            tracing::warn!(target: "audit", address = %address, error = %error, "a runner did not join");
         }
     }
     answered.map(Json)

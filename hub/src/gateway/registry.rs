@@ -25,7 +25,7 @@ const PROBE_TIME_MAX: Duration = Duration::from_secs(3);
 /// doubles, so that a job nobody can take costs little, and one declined for want of room waits no longer
 /// than a slot takes to be cleaned.
 const DECLINE_PAUSE_MIN: Duration = Duration::from_secs(1);
-const DECLINE_PAUSE_MAX: Duration = Duration::from_secs(60);
+const DECLINE_PAUSE_MAX: Duration = Duration::from_mins(1);
 
 /// Declines that are remembered of one connection.
 const DECLINES_MAX: usize = 1024;

@@ -36,7 +36,7 @@ const PING_EVERY: Duration = Duration::from_secs(5);
 const SEND_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// How often a connected runner's sign of life is written down. People look at it, leases do not.
-const SAW_EVERY: Duration = Duration::from_secs(60);
+const SAW_EVERY: Duration = Duration::from_mins(1);
 
 /// All that can wake a session.
 enum Event {
@@ -259,6 +259,7 @@ impl<'a> Session<'a> {
 
     async fn accept(&mut self, attempt: AttemptId, fence: Fence) -> Result<(), Over> {
         self.seat.accepted(attempt);
+        self.talk.meets(attempt);
         if job_of(self.gateway, self.runner, attempt, fence)
             .await?
             .is_none()

@@ -49,8 +49,8 @@ impl Conversation {
         self.met.get(&attempt).is_some_and(|met| met.has_finished)
     }
 
-    /// Whether this is the first we hear of it in this session.
-    pub(super) fn meets(&mut self, attempt: AttemptId) -> bool {
+    /// Whether this is the first we hear of an attempt in this session.
+    pub fn meets(&mut self, attempt: AttemptId) -> bool {
         let is_new = !self.met.contains_key(&attempt);
         self.met(attempt);
         is_new

@@ -7,13 +7,20 @@ use crate::resolve::{Answer, ResolveError};
 /// Lines of diagnostics that the pusher gets: five mistakes with their places. The build has them all.
 const DIAGNOSTIC_LINES_MAX: usize = 40;
 
+/// Jobs that the pusher gets to see: a screen full.
+const JOB_LINES_MAX: usize = 20;
+
 /// Longest line that a pusher gets, in characters.
 const LINE_CHARS_MAX: usize = 500;
 
 /// Adds what became of one pushed ref.
 pub(super) fn tell(reference: &str, answered: Result<Answer, ResolveError>, to: &mut PushAnswer) {
     match answered {
-        Ok(Answer::Planned { build, is_new }) => {
+        Ok(Answer::Planned {
+            build,
+            is_new,
+            jobs,
+        }) => {
             let number = build.number;
             let again = if is_new {
                 ""
@@ -23,6 +30,7 @@ pub(super) fn tell(reference: &str, answered: Result<Answer, ResolveError>, to: 
             let selected = harmless(&build.selected);
             to.lines
                 .push(format!("{reference}: build {number}, {selected}{again}"));
+            tell_jobs(&jobs, to);
             tell_diagnostics(&build.diagnostics, to);
             tell_build(reference, &build, to);
         }
@@ -49,7 +57,11 @@ pub(super) fn tell(reference: &str, answered: Result<Answer, ResolveError>, to: 
 /// Notes what became of it for the operator.
 pub(super) fn log(repository: &RepoName, answered: &Result<Answer, ResolveError>) {
     match answered {
-        Ok(Answer::Planned { build, is_new }) => tracing::info!(
+        Ok(Answer::Planned {
+            build,
+            is_new,
+            jobs: _,
+        }) => tracing::info!(
             repository = %repository, build.id = %build.id, build.number, is_new,
             "planned a build"
         ),
@@ -64,6 +76,17 @@ pub(super) fn log(repository: &RepoName, answered: &Result<Answer, ResolveError>
             repository = %repository, error = error as &dyn std::error::Error,
             "a push could not be resolved"
         ),
+    }
+}
+
+fn tell_jobs(jobs: &[Vec<String>], to: &mut PushAnswer) {
+    for (number, steps) in (1..).zip(jobs).take(JOB_LINES_MAX) {
+        let steps = harmless(&steps.join(" › "));
+        to.lines.push(format!("  job {number}: {steps}"));
+    }
+    if jobs.len() > JOB_LINES_MAX {
+        let more = jobs.len() - JOB_LINES_MAX;
+        to.lines.push(format!("  … and {more} more jobs"));
     }
 }
 

@@ -65,3 +65,80 @@ impl<'a> Claim<'a> {
         self.signed.nonce
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(time: &str, nonce: &str, signature: Option<&str>) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert(TIME_HEADER, time.parse().unwrap());
+        headers.insert(NONCE_HEADER, nonce.parse().unwrap());
+        let key = SecretString::from("key");
+        let signed = Signed {
+            repository: "demo",
+            time,
+            nonce,
+            body: b"{}",
+        };
+        let good = signed.sign(&key);
+        headers.insert(
+            SIGNATURE_HEADER,
+            signature.unwrap_or(&good).parse().unwrap(),
+        );
+        match Claim::read("demo", &headers, b"{}") {
+            Err(why) => why,
+            Ok(claim) => match claim.verify(&key, Timestamp::from_second(1000).unwrap()) {
+                Some(until) => format!("good until {}", until.as_second()),
+                None => "not good".to_owned(),
+            },
+        }
+    }
+
+    #[test]
+    fn a_claim_is_good_for_five_minutes_in_both_directions() {
+        for (time, nonce, signature, expected) in [
+            ("1000", "n", None, "good until 1300"),
+            ("700", "n", None, "good until 1000"),
+            ("1300", "n", None, "good until 1600"),
+            ("699", "n", None, "not good"),
+            ("1301", "n", None, "not good"),
+            (
+                "-9223372036854775808",
+                "n",
+                None,
+                "x-cofferdam-time is in seconds since 1970",
+            ),
+            (
+                "1e3",
+                "n",
+                None,
+                "x-cofferdam-time is in seconds since 1970",
+            ),
+            ("1000", "", None, "x-cofferdam-nonce is 1 to 64 characters"),
+            (
+                "1000",
+                "a b",
+                None,
+                "x-cofferdam-nonce is 1 to 64 characters",
+            ),
+            ("1000", "n", Some("00"), "not good"),
+            ("1000", "n", Some(""), "not good"),
+        ] {
+            assert_eq!(
+                check(time, nonce, signature),
+                expected,
+                "{time:?} {nonce:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_header_that_is_missing_is_named() {
+        let missing = Claim::read("demo", &HeaderMap::new(), b"").err();
+        assert_eq!(
+            missing.as_deref(),
+            Some("the header x-cofferdam-time is missing or no text")
+        );
+    }
+}
