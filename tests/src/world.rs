@@ -14,8 +14,6 @@ use crate::repository::Repository;
 #[derive(Debug)]
 pub struct World {
     dir: PathBuf,
-    /// Removes everything in the end; `None` for a directory that stays.
-    temporary: Option<tempfile::TempDir>,
     /// The hub's process.
     pub hub: Running,
     /// Where it listens: `https://localhost:PORT`.
@@ -24,6 +22,8 @@ pub struct World {
     pub fingerprint: String,
     /// What its runners find in their environment, beside the usual.
     pub environment: Vec<(String, String)>,
+    /// Removes everything, last of all; `None` for a directory that stays.
+    temporary: Option<tempfile::TempDir>,
 }
 
 /// A runner that has joined and serves.
@@ -107,6 +107,7 @@ impl World {
             .args(verb)
             .arg("--state")
             .arg(self.runner_state(name));
+        runner.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Ok(runner)
     }
 
