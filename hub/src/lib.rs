@@ -18,9 +18,11 @@ pub mod plain_text;
 pub mod server;
 pub mod store;
 
-// The walk, and before it the commands that a person or a git server begins it with.
+// The commands, and what they are wired from.
 pub mod command;
+pub mod wiring;
 
+// The walk.
 pub mod trigger;
 
 pub mod resolve;
@@ -34,5 +36,3 @@ pub mod ingest;
 pub mod control;
 
 pub mod live;
-
-pub mod wiring;
