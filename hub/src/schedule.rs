@@ -1,7 +1,7 @@
 //! The loop that hands queued jobs to runners: wake, read, decide, apply.
 //!
 //! Every round looks at everything again, so that a round may be lost, doubled or cut short anywhere.
-//! All branching is in [`decide`].
+//! All branching is in [`mod@decide`].
 
 pub mod decide;
 
