@@ -345,8 +345,13 @@ fn spawn_service(
     command.spawn()
 }
 
+/// Our `containers.conf`. `exit_command_delay` is for how many seconds Podman keeps a monitor process
+/// after the end of an exec; its default is five minutes, and we ask for the status at once.
+const CONF: &str = "[engine]\nruntime = \"runc\"\nexit_command_delay = 30\n";
+
 /// Writes the `containers.conf` that this host needs, if it needs one: on hybrid cgroups (version 1
-/// controllers) crun, Podman's first choice, refuses to run, and runc works.
+/// controllers) crun, Podman's first choice, refuses to run, and runc works. Elsewhere none is written,
+/// because Podman 4 reads it *instead of* the host's own.
 fn write_conf(settings: &EngineSettings, state_dir: &Path) -> std::io::Result<Option<PathBuf>> {
     let is_unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
     let path = settings.service_env.get("PATH").map_or("", String::as_str);
@@ -355,7 +360,7 @@ fn write_conf(settings: &EngineSettings, state_dir: &Path) -> std::io::Result<Op
         return Ok(None);
     }
     let conf = state_dir.join("containers.conf");
-    std::fs::write(&conf, "[engine]\nruntime = \"runc\"\n")?;
+    std::fs::write(&conf, CONF)?;
     Ok(Some(conf))
 }
 
