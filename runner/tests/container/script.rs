@@ -18,12 +18,11 @@ async fn a_script_runs_and_its_lines_are_echoed() {
     assert_eq!(receipt.output_bytes, 11);
     assert!(receipt.digest.is_some());
     assert!(receipt.process.is_some());
-    insta::assert_snapshot!(stand.log.text(Origin::Stdout), @"hello");
-    insta::assert_snapshot!(stand.log.text(Origin::Stderr), @"true");
-    insta::assert_snapshot!(stand.log.text(Origin::System), @"
-    This step has no network: this runner gives none to containers
-    + echo hello
-    + echo $CI >&2
+    insta::assert_snapshot!(stand.log.story(), @"
+    System: + echo hello
+    Stdout: hello
+    System: + echo $CI >&2
+    Stderr: true
     ");
     stand.assert_nothing_left("no such process").await;
 }
@@ -55,7 +54,6 @@ async fn the_first_failing_line_ends_the_script() {
     let receipt = stand.run(&script, &[]).await.unwrap();
     assert_eq!(receipt.ended_by, EndedBy::Exit(7));
     insta::assert_snapshot!(stand.log.story(), @"
-    System: This step has no network: this runner gives none to containers
     System: + echo one
     Stdout: one
     System: + sh -c 'exit 7'
@@ -172,7 +170,6 @@ async fn the_after_script_knows_the_status_and_cannot_change_it() {
     let receipt = stand.run(&["exit 3"], &after).await.unwrap();
     assert_eq!(receipt.ended_by, EndedBy::Exit(3));
     insta::assert_snapshot!(stand.log.story(), @"
-    System: This step has no network: this runner gives none to containers
     System: + exit 3
     System: + echo after $BITBUCKET_EXIT_CODE
     Stdout: after 3

@@ -111,6 +111,15 @@ impl Stand {
         self.executor.run(run, &self.log).await
     }
 
+    /// Whether the engine can limit anything; if not, that is on record under `test`.
+    pub(crate) fn engine_limits(&self, test: &str) -> bool {
+        let facts = self.executor.engine();
+        if !facts.has_limits {
+            not_run(test, &facts.to_string());
+        }
+        facts.has_limits
+    }
+
     /// Another life of the same runner: another engine connection, the same state directory.
     pub(crate) async fn reborn(&self) -> ContainerExecutor {
         let mut settings = settings(&self.state_dir);
@@ -344,12 +353,16 @@ impl Log {
         String::from_utf8_lossy(&self.bytes(origin)).into_owned()
     }
 
-    /// All records in order, each line with its origin before it.
+    /// All records in order, each line with its origin before it, without what this host lacks: that is
+    /// said first and differs.
     pub(crate) fn story(&self) -> String {
         let records = self.records.lock().expect("the log");
         let lines = records.iter().flat_map(|(origin, bytes)| {
             let text = String::from_utf8_lossy(bytes);
-            let lines = text.lines().map(|line| format!("{origin:?}: {line}\n"));
+            let lines = text
+                .lines()
+                .filter(|line| !line.starts_with("This step has no "));
+            let lines = lines.map(|line| format!("{origin:?}: {line}\n"));
             lines.collect::<Vec<_>>()
         });
         lines.collect()

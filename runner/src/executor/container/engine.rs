@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use bollard::models::SystemInfoCgroupVersionEnum;
 use bollard::{API_DEFAULT_VERSION, Docker};
-use rustix::process::{Resource, Signal, getrlimit, set_parent_process_death_signal};
+use rustix::process::{Resource, Signal, geteuid, getrlimit, set_parent_process_death_signal};
+use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -115,12 +117,13 @@ pub struct EngineFacts {
     /// Whether root in a container is an ordinary user of this host. If not, the engine's socket, and
     /// every hole in the kernel, is as good as root on this host.
     pub is_rootless: bool,
+    /// Whether it really limits memory and processes. A rootless engine on version 1 cgroups may not,
+    /// although Podman 4.3 says that it does.
+    pub has_limits: bool,
     /// Whether `SELinux` keeps containers from files without their label.
     pub has_selinux: bool,
     /// Where it listens.
     pub socket: PathBuf,
-    /// Whether we started it.
-    pub is_ours: bool,
 }
 
 impl Display for EngineFacts {
@@ -130,7 +133,13 @@ impl Display for EngineFacts {
         } else {
             "rootful: as good as root on this host"
         };
-        write!(f, "{} {}, {rights}", self.kind.name(), self.version)
+        let limits = if self.has_limits {
+            ""
+        } else {
+            ", no limits on memory and processes: version 1 cgroups"
+        };
+        let name = self.kind.name();
+        write!(f, "{name} {}, {rights}{limits}", self.version)
     }
 }
 
@@ -174,8 +183,7 @@ impl Engine {
         }
     }
 
-    fn new(docker: Docker, mut facts: EngineFacts, service: Option<Child>) -> Self {
-        facts.is_ours = service.is_some();
+    fn new(docker: Docker, facts: EngineFacts, service: Option<Child>) -> Self {
         Self {
             docker,
             facts,
@@ -225,14 +233,16 @@ async fn greet(path: &Path) -> Result<(Docker, EngineFacts), String> {
         return Err("not there".to_owned());
     }
     let hello = async {
+        // Who listens, as the kernel knows it: Podman 4.3 does not tell Docker clients that it is rootless.
+        let peer = UnixStream::connect(path).await?.peer_cred()?.uid();
         let docker = Docker::connect_with_unix(address, REQUEST_SECS, API_DEFAULT_VERSION)?
             .negotiate_version()
             .await?;
         let version = docker.version().await?;
         let info = docker.info().await?;
-        Ok::<_, bollard::errors::Error>((docker, version, info))
+        Ok::<_, bollard::errors::Error>((peer, docker, version, info))
     };
-    let (docker, version, info) = match timeout(HELLO, hello).await {
+    let (peer, docker, version, info) = match timeout(HELLO, hello).await {
         Ok(Ok(answers)) => answers,
         Ok(Err(error)) => return Err(chain(&error)),
         Err(_elapsed) => return Err(format!("no answer within {} s", HELLO.as_secs())),
@@ -244,6 +254,9 @@ async fn greet(path: &Path) -> Result<(Docker, EngineFacts), String> {
         .any(|component| component.name.contains("Podman"));
     let options = info.security_options.unwrap_or_default();
     let has_option = |name: &str| options.iter().any(|option| option.contains(name));
+    let is_users = peer != 0 && peer == geteuid().as_raw();
+    let is_rootless = is_users || has_option("name=rootless");
+    let is_cgroup_1 = info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_1);
     let facts = EngineFacts {
         kind: if is_podman {
             EngineKind::Podman
@@ -251,10 +264,10 @@ async fn greet(path: &Path) -> Result<(Docker, EngineFacts), String> {
             EngineKind::Docker
         },
         version: version.version.unwrap_or_else(|| "unknown".to_owned()),
-        is_rootless: has_option("name=rootless"),
+        is_rootless,
+        has_limits: !(is_rootless && is_cgroup_1),
         has_selinux: has_option("name=selinux"),
         socket: path.to_owned(),
-        is_ours: false,
     };
     Ok((docker, facts))
 }
@@ -345,8 +358,13 @@ fn spawn_service(
     command.spawn()
 }
 
+/// Our `containers.conf`. `exit_command_delay` is for how many seconds Podman keeps a monitor process
+/// after the end of an exec; its default is five minutes, and we ask for the status at once.
+const CONF: &str = "[engine]\nruntime = \"runc\"\nexit_command_delay = 30\n";
+
 /// Writes the `containers.conf` that this host needs, if it needs one: on hybrid cgroups (version 1
-/// controllers) crun, Podman's first choice, refuses to run, and runc works.
+/// controllers) crun, Podman's first choice, refuses to run, and runc works. Elsewhere none is written,
+/// because Podman 4 reads it *instead of* the host's own.
 fn write_conf(settings: &EngineSettings, state_dir: &Path) -> std::io::Result<Option<PathBuf>> {
     let is_unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
     let path = settings.service_env.get("PATH").map_or("", String::as_str);
@@ -355,7 +373,7 @@ fn write_conf(settings: &EngineSettings, state_dir: &Path) -> std::io::Result<Op
         return Ok(None);
     }
     let conf = state_dir.join("containers.conf");
-    std::fs::write(&conf, "[engine]\nruntime = \"runc\"\n")?;
+    std::fs::write(&conf, CONF)?;
     Ok(Some(conf))
 }
 

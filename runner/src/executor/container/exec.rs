@@ -5,6 +5,7 @@
 //! time, which are `step`'s.
 
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -100,6 +101,8 @@ pub(super) struct Exec {
     id: String,
     flow: watch::Receiver<Flow>,
     cut: CancellationToken,
+    /// As soon as it is known: an engine forgets it after a while, and the log may be slow.
+    status: OnceLock<Option<u8>>,
 }
 
 /// The output of one shell, on its way to the log.
@@ -148,6 +151,7 @@ pub(super) async fn start<'a>(
         id,
         flow: watched,
         cut: cut.clone(),
+        status: OnceLock::new(),
     };
     let pump = Pump {
         output,
@@ -243,9 +247,7 @@ impl Exec {
                 () = sleep(POLL) => {}
             }
             // An engine that does not answer is asked again: the step has a timeout.
-            if let Ok(state) = self.docker.inspect_exec(&self.id).await
-                && state.running == Some(false)
-            {
+            if let Ok(true) = self.has_status().await {
                 break;
             }
         }
@@ -265,15 +267,27 @@ impl Exec {
     pub(super) async fn status(&self) -> Result<Option<u8>, ApiError> {
         let deadline = Instant::now() + STATUS_MAX;
         loop {
-            let state = self.docker.inspect_exec(&self.id).await?;
             // The output may end a moment before the engine has noted the status.
-            if state.running == Some(false) {
-                return Ok(state.exit_code.and_then(|code| u8::try_from(code).ok()));
+            if self.has_status().await? {
+                return Ok(self.status.get().copied().flatten());
             }
             if Instant::now() >= deadline {
                 return Ok(None);
             }
             sleep(STATUS_POLL).await;
         }
+    }
+
+    /// Whether the shell has ended; if so, its status is kept.
+    async fn has_status(&self) -> Result<bool, ApiError> {
+        if self.status.get().is_none() {
+            let state = self.docker.inspect_exec(&self.id).await?;
+            if state.running != Some(false) {
+                return Ok(false);
+            }
+            let status = state.exit_code.and_then(|code| u8::try_from(code).ok());
+            self.status.get_or_init(|| status);
+        }
+        Ok(true)
     }
 }

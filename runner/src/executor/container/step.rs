@@ -193,14 +193,20 @@ impl<'a> Life<'a> {
         (held, image_id): (&mut Held, &str),
     ) -> Result<Self, ExecutorError> {
         let docker = executor.engine.docker();
+        let facts = executor.engine.facts();
+        let (nofile, mut nproc) = engine::ulimits();
+        if !facts.has_limits {
+            // Better than nothing against a fork bomb. It counts all that this user's containers run.
+            nproc = nproc.min(u64::from(executor.settings.limits.pids));
+        }
         let spec = Spec {
             image_id,
             step: run.name,
             workspace: run.workspace.path(),
             network: executor.settings.network,
             limits: executor.settings.limits,
-            ulimits: engine::ulimits(),
-            has_selinux: executor.engine.facts().has_selinux,
+            ulimits: (nofile, nproc),
+            has_selinux: facts.has_selinux,
         };
         let id = held
             .create(spec.body())
@@ -243,6 +249,10 @@ impl<'a> Life<'a> {
                 "This step has no network: this runner gives none to containers",
             )
             .await;
+        }
+        if !self.executor.engine.facts().has_limits {
+            let why = "This step has no limit on memory: this engine cannot set one on this host";
+            say(log, why).await;
         }
         let env = self.env(None);
         let docker = self.executor.engine.docker();
@@ -465,7 +475,14 @@ fn blame_start(error: ApiError, work: &ScriptWork, network: Network) -> Executor
             Some(Box::new(error)),
         );
     }
-    let networks = ["netavark", "cni", "slirp4netns", "pasta", "network"];
+    let networks = [
+        "netavark",
+        "cni",
+        "slirp4netns",
+        "pasta",
+        "netns",
+        "network",
+    ];
     if network == Network::Engine && says(&networks) {
         let why = "the engine could not give the step's container its default network; on a host \
                    where it cannot, set the runner's network for containers to `none`";
