@@ -13,7 +13,7 @@ use cofferdam_git::{
     BadRefName, BadRemoteUrl, Commit, Git, GitError, RefName, RemotePolicy, RemoteUrl,
 };
 use cofferdam_pipeline::{ChangedFiles, Diagnostic, Outcome, PIPELINE_FILE_NAMES, Reference};
-use cofferdam_protocol::job_spec::Trust;
+use cofferdam_protocol::job_spec::{Trust, check_steps};
 use cofferdam_protocol::{BuildId, JobId};
 use tokio_util::sync::CancellationToken;
 
@@ -136,7 +136,13 @@ impl Resolver {
             Outcome::NothingSelected(why) => Ok(Answer::Nothing { why, diagnostics }),
             Outcome::Invalid => self.admit(push, String::new(), diagnostics, None).await,
             Outcome::Planned(plan) => {
-                let jobs = plan.jobs.into_iter().map(|job| self.new_job(job)).collect();
+                let jobs: Vec<NewJob> =
+                    plan.jobs.into_iter().map(|job| self.new_job(job)).collect();
+                // A job that no runner would take is the file's mistake, and said now, not at each offer.
+                if let Some(error) = jobs.iter().find_map(|job| check_steps(&job.steps).err()) {
+                    let diagnostics = format!("{diagnostics}error: {file_name}: {error}\n");
+                    return self.admit(push, String::new(), diagnostics, None).await;
+                }
                 self.admit(push, plan.selected, diagnostics, Some(jobs))
                     .await
             }

@@ -3,16 +3,16 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::limits::TEXT_FRAME_BYTES_MAX;
-
 /// Why a text frame is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// Longer than [`TEXT_FRAME_BYTES_MAX`].
-    #[error("a text frame of {bytes} bytes; at most {TEXT_FRAME_BYTES_MAX} are taken")]
+    /// Longer than is taken from this peer.
+    #[error("a text frame of {bytes} bytes; at most {bytes_max} are taken")]
     TooLong {
         /// How long it was.
         bytes: usize,
+        /// How long it may be.
+        bytes_max: usize,
     },
     /// It is not a frame of the kind expected: bad JSON, an unknown type, a missing or malformed field,
     /// or nesting deeper than 128 (`serde_json`'s bound).
@@ -26,10 +26,13 @@ pub fn encode<F: Serialize>(frame: &F) -> String {
         .expect("frames have string keys and no failing serializer, so they always encode")
 }
 
-/// Reads a text frame that anybody may have sent.
-pub fn decode<F: DeserializeOwned>(text: &str) -> Result<F, DecodeError> {
-    if text.len() > TEXT_FRAME_BYTES_MAX {
-        return Err(DecodeError::TooLong { bytes: text.len() });
+/// Reads a text frame of at most `bytes_max` bytes that anybody may have sent.
+pub fn decode<F: DeserializeOwned>(text: &str, bytes_max: usize) -> Result<F, DecodeError> {
+    if text.len() > bytes_max {
+        return Err(DecodeError::TooLong {
+            bytes: text.len(),
+            bytes_max,
+        });
     }
     serde_json::from_str(text).map_err(DecodeError::Malformed)
 }

@@ -103,7 +103,6 @@ pub enum RunnerFrame {
 
 /// An attempt that a runner still holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct HeldAttempt {
     /// Which attempt.
     pub attempt: AttemptId,

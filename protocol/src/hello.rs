@@ -16,7 +16,6 @@ use crate::proof::{Nonce, PublicKey, Signature};
 
 /// The runner's first frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Hello {
     /// Who it says it is; proven by [`Prove`].
     pub runner: RunnerId,
@@ -34,7 +33,6 @@ pub struct Hello {
 
 /// The hub proves itself first, so that a runner says nothing more to a stranger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Challenge {
     /// Fresh for this session.
     pub nonce: Nonce,
@@ -48,7 +46,6 @@ pub struct Challenge {
 
 /// The runner's answer to a [`Challenge`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Prove {
     /// Over the transcript in the runner's role.
     pub signature: Signature,
@@ -56,7 +53,6 @@ pub struct Prove {
 
 /// The session is open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Welcome {
     /// How long the hub waits for a sign of life before a lease ends, in seconds.
     pub lease_secs: u32,
@@ -66,7 +62,6 @@ pub struct Welcome {
 
 /// Why a session, or a join, is refused. The runner shows `message` and stops or retries by `code`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Refuse {
     /// For the program.
     pub code: RefuseCode,

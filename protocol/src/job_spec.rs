@@ -2,15 +2,17 @@
 //!
 //! The runner checks each field again: the hub is not trusted blindly.
 
+mod bounds;
+
 use std::collections::BTreeMap;
 
+pub use bounds::{OutOfBounds, check_steps};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AttemptId, BuildId, CommitId, Fence, StepIndex};
 
 /// One attempt of a job, as handed to a runner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct JobSpec {
     /// This try.
     pub attempt: AttemptId,
@@ -30,7 +32,6 @@ pub struct JobSpec {
 
 /// Names a build for people and for paths.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct BuildRef {
     /// The build.
     pub id: BuildId,
@@ -52,7 +53,6 @@ pub enum Trust {
 
 /// Where the code is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct CheckoutSpec {
     /// `https:`, `ssh:`, or `file:` where the runner's ceiling names the path.
     pub url: String,
@@ -64,7 +64,6 @@ pub struct CheckoutSpec {
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct StepSpec {
     /// Its place in the build.
     pub index: StepIndex,
@@ -80,7 +79,7 @@ pub struct StepSpec {
 
 /// What a step executes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum WorkSpec {
     /// Shell lines in a container.
     Script {
@@ -104,7 +103,6 @@ pub enum WorkSpec {
 
 /// A WASI module and what it asks to touch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct WasmSpec {
     /// The path of the module in the commit.
     pub module: String,
@@ -126,7 +124,6 @@ pub struct WasmSpec {
 
 /// One thing asked for, and the line that asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct GrantSpec {
     /// A workspace path or an origin.
     pub what: String,
@@ -136,7 +133,6 @@ pub struct GrantSpec {
 
 /// The limits of a step; `None` means the runner's default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct LimitsSpec {
     /// Sum over all linear memories, in bytes.
     pub memory_bytes: Option<u64>,

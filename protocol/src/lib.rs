@@ -4,6 +4,10 @@
 //! enums, [`HubFrame`] and [`RunnerFrame`]; log bytes are binary frames, [`LogFrame`]. Everything that
 //! arrives is bounded by [`limits`] before it is parsed.
 //!
+//! A field that this version does not know is ignored, so that a newer peer can say more; a frame or a
+//! variant that it does not know is an error. A new field therefore has a default, and what must not be
+//! ignored is a new variant or a new subprotocol.
+//!
 //! This crate is pure: no I/O, no clock, no randomness, no async. It never decides what a frame means
 //! for a build; it only says what a well-formed one is.
 

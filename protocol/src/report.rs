@@ -6,7 +6,7 @@ use crate::ids::StepIndex;
 
 /// One thing that happened to an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "event", rename_all = "kebab-case")]
 pub enum JobEvent {
     /// The job's first sign of work: the runner begins to fetch the code.
     Started,
@@ -33,7 +33,7 @@ pub enum JobEvent {
 
 /// How a step ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "result", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "result", rename_all = "kebab-case")]
 pub enum StepResult {
     /// Exit status 0.
     Passed,

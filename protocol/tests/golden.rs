@@ -38,7 +38,7 @@ fn check<F: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(name: &s
         )
     });
     assert_eq!(
-        &codec::decode::<F>(text.trim_end()).unwrap(),
+        &codec::decode::<F>(text.trim_end(), 1 << 20).unwrap(),
         frame,
         "{name} reads as something else"
     );

@@ -71,8 +71,8 @@ proptest! {
 
     #[test]
     fn any_text_is_a_frame_or_an_error(text in any::<String>()) {
-        let _answer = codec::decode::<HubFrame>(&text);
-        let _answer = codec::decode::<RunnerFrame>(&text);
+        let _answer = codec::decode::<HubFrame>(&text, TEXT_FRAME_BYTES_MAX);
+        let _answer = codec::decode::<RunnerFrame>(&text, TEXT_FRAME_BYTES_MAX);
     }
 }
 
@@ -118,10 +118,10 @@ fn a_log_frame_beyond_its_bounds_is_refused() {
 #[test]
 fn text_beyond_its_bounds_is_refused_without_being_parsed() {
     let huge = format!("{:?}", "x".repeat(TEXT_FRAME_BYTES_MAX));
-    let error = codec::decode::<HubFrame>(&huge).unwrap_err();
+    let error = codec::decode::<HubFrame>(&huge, TEXT_FRAME_BYTES_MAX).unwrap_err();
     assert!(matches!(error, codec::DecodeError::TooLong { .. }));
     let deep = "[".repeat(100_000);
-    assert!(codec::decode::<HubFrame>(&deep).is_err());
+    assert!(codec::decode::<HubFrame>(&deep, TEXT_FRAME_BYTES_MAX).is_err());
 }
 
 #[test]
@@ -146,4 +146,12 @@ fn ids_that_are_none_are_refused_where_they_arrive() {
             "{text:?}"
         );
     }
+}
+
+#[test]
+fn a_field_of_a_later_version_is_ignored_and_a_frame_of_one_is_not() {
+    let decode = |text: &str| codec::decode::<HubFrame>(text, TEXT_FRAME_BYTES_MAX);
+    let welcome = r#"{"type":"welcome","lease_secs":15,"renew_secs":5,"mood":"good"}"#;
+    assert!(decode(welcome).is_ok());
+    assert!(decode(r#"{"type":"farewell"}"#).is_err());
 }

@@ -72,11 +72,16 @@ impl Checkouts {
     pub fn new(git: Git, state: &Path) -> std::io::Result<Self> {
         let mirrors = state.join("mirrors");
         let workspaces = state.join("workspaces");
-        if workspaces.exists() {
-            std::fs::remove_dir_all(&workspaces)?;
-        }
         std::fs::create_dir_all(&mirrors)?;
         std::fs::create_dir_all(&workspaces)?;
+        for leftover in std::fs::read_dir(&workspaces)? {
+            let path = leftover?.path();
+            // A step may have left what this user cannot remove. Its name is never used again, so it
+            // costs disk and nothing else.
+            if let Err(error) = std::fs::remove_dir_all(&path) {
+                tracing::warn!(path = %path.display(), %error, "an old workspace stays");
+            }
+        }
         Ok(Self {
             git,
             mirrors,

@@ -18,6 +18,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use cofferdam_protocol::limits::SLOTS_MAX;
+use secrecy::SecretString;
 use serde::Deserialize;
 
 /// Longest configuration file that is read, in bytes.
@@ -114,21 +115,31 @@ impl Config {
     /// is there; without that, the defaults.
     pub fn load(named: Option<&Path>, state: &Path) -> Result<Self, ConfigError> {
         let usual = state.join("runner.toml");
-        match named {
-            Some(path) => Self::read(path),
-            None if usual.exists() => Self::read(&usual),
-            None => RawConfig::default().validate(&usual),
+        match (named, Self::read(named.unwrap_or(&usual))) {
+            (None, Err(ConfigError::Read { source, .. }))
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                RawConfig::default().validate(&usual)
+            }
+            (_, read) => read,
         }
     }
 
     fn read(path: &Path) -> Result<Self, ConfigError> {
         let mut text = String::new();
         std::fs::File::open(path)
-            .and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text))
+            .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
             .map_err(|source| ConfigError::Read {
                 path: path.to_owned(),
                 source,
             })?;
+        if text.len() as u64 > FILE_BYTES_MAX {
+            let why = format!("it is longer than {FILE_BYTES_MAX} bytes");
+            return Err(ConfigError::Invalid {
+                path: path.to_owned(),
+                why,
+            });
+        }
         let raw: RawConfig = toml::from_str(&text).map_err(|source| ConfigError::Malformed {
             path: path.to_owned(),
             source: Box::new(source),
@@ -196,7 +207,7 @@ pub struct Environment {
     cache_home: Option<OsString>,
     runtime_dir: Option<OsString>,
     path: Option<OsString>,
-    join_token: Option<OsString>,
+    join_token: Option<SecretString>,
     log: Option<OsString>,
     containers_conf: Option<OsString>,
     /// What a container engine of our own is started with.
@@ -230,7 +241,9 @@ impl Environment {
             cache_home: get("XDG_CACHE_HOME"),
             runtime_dir: get("XDG_RUNTIME_DIR"),
             path: get("PATH"),
-            join_token: get("COFFERDAM_JOIN_TOKEN"),
+            join_token: get("COFFERDAM_JOIN_TOKEN")
+                .and_then(|token| token.into_string().ok())
+                .map(SecretString::from),
             log: get("COFFERDAM_LOG"),
             containers_conf: get("CONTAINERS_CONF"),
             engine: ENGINE_VARIABLES
@@ -272,11 +285,8 @@ impl Environment {
     }
 
     /// `COFFERDAM_JOIN_TOKEN`.
-    pub fn join_token(&self) -> Option<String> {
-        self.join_token
-            .as_ref()
-            .and_then(|token| token.to_str())
-            .map(str::to_owned)
+    pub fn join_token(&self) -> Option<&SecretString> {
+        self.join_token.as_ref()
     }
 
     /// `COFFERDAM_LOG`: which of our own log lines are shown, as `tracing`'s filter.

@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use cofferdam_protocol::RunnerId;
@@ -21,8 +21,8 @@ const KEY_FILE: &str = "runner.key";
 const IDENTITY_FILE: &str = "identity.json";
 const LOCK_FILE: &str = "lock";
 
-/// Longest identity file that is read. A private CA bundle with a dozen certificates fits.
-const IDENTITY_BYTES_MAX: u64 = 256 * 1024;
+/// Longest identity file that is read. As JSON the largest CA file that `join` takes fits.
+const IDENTITY_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The runner's private key. Has neither `Debug` of its secret nor `Display`.
 pub struct RunnerKey(SigningKey);
@@ -106,6 +106,12 @@ pub enum IdentityError {
         /// The state directory.
         path: PathBuf,
     },
+    /// Others could change what is in it.
+    #[error("{} must belong to this user, and nobody else may write there", path.display())]
+    NotOurs {
+        /// The state directory.
+        path: PathBuf,
+    },
     /// Another process works with it.
     #[error("another cofferdam works with {}", path.display())]
     InUse {
@@ -148,6 +154,13 @@ impl StateDir {
             .mode(0o700)
             .create(path)
             .map_err(fail("make the directory"))?;
+        let meta = std::fs::metadata(path).map_err(fail("look at"))?;
+        let is_ours = meta.uid() == rustix::process::geteuid().as_raw();
+        if !is_ours || meta.mode() & 0o022 != 0 {
+            return Err(IdentityError::NotOurs {
+                path: path.to_owned(),
+            });
+        }
         let lock = OpenOptions::new()
             .write(true)
             .create(true)
@@ -182,6 +195,17 @@ impl StateDir {
         Ok(())
     }
 
+    /// Stores a key that is about to join: should the disk be full, then before the token is used up.
+    pub fn save_key(&self, key: &RunnerKey) -> Result<(), IdentityError> {
+        self.write_private(KEY_FILE, &key.0.to_bytes())
+    }
+
+    /// Removes a key that did not join.
+    pub fn forget_key(&self) {
+        // One that stays is overwritten by the next join.
+        let _gone = std::fs::remove_file(self.path.join(KEY_FILE));
+    }
+
     /// Stores a new identity: the key first, the file that makes it count last.
     pub fn save(&self, identity: &Identity) -> Result<(), IdentityError> {
         let ca = match &identity.roots {
@@ -196,7 +220,7 @@ impl StateDir {
             labels: identity.labels.clone(),
         };
         let json = serde_json::to_vec_pretty(&file).expect("an identity has only string keys");
-        self.write_private(KEY_FILE, &identity.key.0.to_bytes())?;
+        self.save_key(&identity.key)?;
         self.write_private(IDENTITY_FILE, &json)
     }
 
@@ -241,10 +265,13 @@ impl StateDir {
         let path = self.path.join(name);
         let new = self.path.join(format!("{name}.new"));
         let write = || -> io::Result<()> {
+            match std::fs::remove_file(&new) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
             let mut file = OpenOptions::new()
                 .write(true)
-                .create(true)
-                .truncate(true)
+                .create_new(true)
                 .mode(0o600)
                 .open(&new)?;
             file.write_all(bytes)?;
@@ -264,8 +291,13 @@ impl StateDir {
         let read = || -> io::Result<Vec<u8>> {
             let mut bytes = Vec::new();
             File::open(&path)?
-                .take(IDENTITY_BYTES_MAX)
+                .take(IDENTITY_BYTES_MAX + 1)
                 .read_to_end(&mut bytes)?;
+            if bytes.len() as u64 > IDENTITY_BYTES_MAX {
+                return Err(io::Error::other(format!(
+                    "it is longer than {IDENTITY_BYTES_MAX} bytes"
+                )));
+            }
             Ok(bytes)
         };
         read().map_err(|source| IdentityError::Io {

@@ -38,6 +38,32 @@ pub struct Jobs {
     pub tasks: TaskTracker,
 }
 
+/// A job on its way through its steps.
+struct Walk<'a> {
+    plan: &'a Plan,
+    cancel: CancellationToken,
+    /// Fetched by the first step that runs, so that its log shows it.
+    fetched: Option<Commit>,
+}
+
+impl Walk<'_> {
+    async fn commit(
+        &mut self,
+        checkouts: &Checkouts,
+        log: &StepLog,
+    ) -> Result<Commit, CheckoutError> {
+        if let Some(commit) = &self.fetched {
+            return Ok(commit.clone());
+        }
+        let Plan {
+            repository, source, ..
+        } = self.plan;
+        say(log, &format!("fetching {repository} at {}", source.commit)).await;
+        let commit = checkouts.fetch(source, &self.cancel).await?;
+        Ok(self.fetched.insert(commit).clone())
+    }
+}
+
 /// How one step ended, and its receipt if it ran.
 struct StepEnd {
     result: StepResult,
@@ -66,7 +92,7 @@ impl Jobs {
                 let cancel = slot.cancelled().clone();
                 jobs.tasks
                     .clone()
-                    .spawn(async move { jobs.run(&plan, &cancel).await })
+                    .spawn(async move { jobs.run(&plan, cancel).await })
             };
             let result = running.await.unwrap_or_else(|panic| {
                 tracing::error!(%attempt, %panic, "a bug ended a job");
@@ -77,8 +103,12 @@ impl Jobs {
         });
     }
 
-    async fn run(&self, plan: &Plan, cancel: &CancellationToken) -> JobResult {
-        let mut fetched = None;
+    async fn run(&self, plan: &Plan, cancel: CancellationToken) -> JobResult {
+        let mut walk = Walk {
+            plan,
+            cancel,
+            fetched: None,
+        };
         let mut result = JobResult::Passed;
         for step in &plan.steps {
             if result != JobResult::Passed {
@@ -91,8 +121,9 @@ impl Jobs {
                 clock: Arc::clone(&self.clock),
                 attempt: plan.attempt,
                 step: step.index,
+                cancel: walk.cancel.clone(),
             };
-            let end = match self.step(plan, step, &mut fetched, &log, cancel).await {
+            let end = match self.step(&mut walk, step, &log).await {
                 Ok(end) => end,
                 Err(error) => report::checkout_error(&error).into(),
             };
@@ -105,23 +136,12 @@ impl Jobs {
 
     async fn step(
         &self,
-        plan: &Plan,
+        walk: &mut Walk<'_>,
         step: &PlannedStep,
-        fetched: &mut Option<Commit>,
         log: &StepLog,
-        cancel: &CancellationToken,
     ) -> Result<StepEnd, CheckoutError> {
-        if fetched.is_none() {
-            say(
-                log,
-                &format!("fetching {} at {}", plan.repository, plan.source.commit),
-            )
-            .await;
-            *fetched = Some(self.checkouts.fetch(&plan.source, cancel).await?);
-        }
-        let commit = fetched
-            .as_ref()
-            .expect("it was fetched a line above, or by an earlier step");
+        let commit = walk.commit(&self.checkouts, log).await?;
+        let plan = walk.plan;
         let (work, executor) = match &step.work {
             PlannedWork::Unsupported { what, line } => {
                 return Ok(unsupported(what, *line));
@@ -131,29 +151,31 @@ impl Jobs {
                 Err(why) => return Ok(no_engine(why)),
             },
             PlannedWork::Wasm(planned) => {
-                let module = self.checkouts.module(commit, &planned.module_path).await?;
+                let module = self.checkouts.module(&commit, &planned.module_path).await?;
                 (Work::Wasm(wasm_work(planned, module)), &self.wasm)
             }
         };
         let name = format!("{}-{}", plan.attempt, step.index);
-        let (workspace, stats) = self.checkouts.workspace(commit, &name, cancel).await?;
+        let (workspace, stats) = self
+            .checkouts
+            .workspace(&commit, &name, &walk.cancel)
+            .await?;
         if stats.submodule_count > 0 {
             let count = stats.submodule_count;
-            say(
-                log,
-                &format!("{count} submodules are left out: their directories are empty"),
-            )
-            .await;
+            let left_out = format!("{count} submodules are left out: their directories are empty");
+            say(log, &left_out).await;
         }
         let run = StepRun {
             name: &step.name,
             env: &plan.env,
             workspace: &workspace,
             timeout: step.timeout,
-            cancel,
+            cancel: &walk.cancel,
             work,
         };
-        Ok(match executor.run(run, log).await {
+        let ran = executor.run(run, log).await;
+        workspace.remove().await;
+        Ok(match ran {
             Ok(receipt) => StepEnd {
                 result: report::step_result(&receipt),
                 receipt: to_json(&receipt),

@@ -84,10 +84,19 @@ pub async fn join(wish: Join, state: &StateDir) -> Result<Identity, JoinError> {
     let request = JoinRequest {
         signature: key.sign(&join_transcript(token, &origin, &key.public())),
         token: token.to_owned(),
-        name: wish.name,
+        name: wish.name.clone(),
         key: key.public(),
         origin,
     };
+    state.save_key(&key)?;
+    let identity = trade(wish, request, key)
+        .await
+        .inspect_err(|_| state.forget_key())?;
+    state.save(&identity)?;
+    Ok(identity)
+}
+
+async fn trade(wish: Join, request: JoinRequest, key: RunnerKey) -> Result<Identity, JoinError> {
     // The hub's certificate is verified before the first byte of the token leaves.
     let connection = dial(&wish.hub, &wish.roots).await?;
     let roots = match connection.pinned_ca {
@@ -100,16 +109,14 @@ pub async fn join(wish: Join, state: &StateDir) -> Result<Identity, JoinError> {
     )
     .await
     .map_err(|_| JoinError::Silence)??;
-    let identity = Identity {
+    Ok(Identity {
         runner: answer.runner,
         key,
         hub: wish.hub,
         hub_identity: answer.hub_identity,
         roots,
-        labels: answer.labels,
-    };
-    state.save(&identity)?;
-    Ok(identity)
+        labels: answer.labels.iter().map(|label| printable(label)).collect(),
+    })
 }
 
 async fn ask(
@@ -139,8 +146,14 @@ async fn ask(
             .map_err(JoinError::Http)?;
         Ok::<_, JoinError>((status, body.to_bytes()))
     };
-    // The connection's own future moves the bytes; it ends when the exchange drops the sender.
-    let (answer, _closed) = tokio::join!(exchange, connection);
+    // The connection's own future moves the bytes. It may end before the exchange has read them all, and
+    // nobody waits for the peer to close it.
+    let (mut exchange, mut connection) = (std::pin::pin!(exchange), std::pin::pin!(connection));
+    let answer = tokio::select! {
+        biased;
+        answer = &mut exchange => answer,
+        _closed = &mut connection => exchange.await,
+    };
     let (status, body) = answer?;
     read_answer(status, &body)
 }

@@ -2,9 +2,11 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cofferdam_protocol::{AttemptId, Origin, StepIndex};
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::outbox::{Outbox, Piece};
@@ -31,7 +33,13 @@ pub struct StepLog {
     pub attempt: AttemptId,
     /// Which step's they are.
     pub step: StepIndex,
+    /// The job's own: once it fired, nobody waits for a hub that is away.
+    pub cancel: CancellationToken,
 }
+
+/// How long the last bytes of a cancelled step wait for room. The hub that cancelled it is there; one that
+/// is away must not hold a shutdown up.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(2);
 
 #[async_trait]
 impl LogSink for StepLog {
@@ -42,8 +50,16 @@ impl LogSink for StepLog {
             at: self.clock.now(),
             bytes,
         };
-        // An attempt that the hub dropped is being cancelled; its last words have no reader.
-        let _dropped = self.outbox.log(self.attempt, piece).await;
+        let giving_up = async {
+            self.cancel.cancelled().await;
+            tokio::time::sleep(LAST_WORDS_MAX).await;
+        };
+        tokio::select! {
+            biased;
+            // An attempt that the hub dropped is being cancelled; its last words have no reader.
+            _dropped = self.outbox.log(self.attempt, piece) => {}
+            () = giving_up => {}
+        }
     }
 }
 

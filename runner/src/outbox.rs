@@ -19,8 +19,8 @@ use cofferdam_protocol::{
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
-/// Unacknowledged bytes that one attempt may hold before its step's output blocks. A second of a fast
-/// build's output and a slow link fits; 256 slots stay under 2 GiB.
+/// Unacknowledged bytes that one attempt may hold before its step's output blocks: a second of a fast
+/// build's output on a slow link. Twice as many attempts as slots can hold so much.
 const ATTEMPT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Room that a frame's header and record headers may take beside the payload.
@@ -143,6 +143,8 @@ impl Outbox {
     /// Attempts take turns, so that a loud one does not silence the others.
     pub fn take(&self, sent: &mut SentMarks) -> Option<Outgoing> {
         let mut attempts = self.lock();
+        sent.through
+            .retain(|attempt, _| attempts.contains_key(attempt));
         let after_last = attempts.range((
             sent.last
                 .map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded),
@@ -177,6 +179,21 @@ impl Outbox {
             }
         }
         self.drained.notify_waiters();
+    }
+
+    /// Whether an attempt has a series: it runs, or its end is not stored yet.
+    pub fn is_open(&self, attempt: AttemptId) -> bool {
+        self.lock().contains_key(&attempt)
+    }
+
+    /// Whether this runner can go on after `through`: a hub whose data was restored from a copy may have
+    /// forgotten what it acknowledged, and we have too.
+    pub fn can_go_on_after(&self, attempt: AttemptId, through: Option<Seq>) -> bool {
+        let wanted = through.map_or(Seq::FIRST, Seq::next);
+        self.lock().get(&attempt).is_none_or(|series| {
+            let first_held = series.entries.front().map_or(series.next, |(seq, _)| *seq);
+            first_held <= wanted
+        })
     }
 
     /// Forgets an attempt: the hub does not want to hear of it.
@@ -236,10 +253,12 @@ pub struct SentMarks {
 impl SentMarks {
     /// The hub stands elsewhere than we thought: go on from there.
     pub fn rewind(&mut self, attempt: AttemptId, through: Option<Seq>) {
-        match through {
-            Some(seq) => self.through.insert(attempt, seq),
-            None => self.through.remove(&attempt),
-        };
+        // What was never sent here needs no mark.
+        match (through, self.through.get_mut(&attempt)) {
+            (Some(seq), Some(mark)) => *mark = seq,
+            (Some(_), None) => {}
+            (None, _) => drop(self.through.remove(&attempt)),
+        }
     }
 }
 

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use cofferdam_git::RemotePolicy;
 use cofferdam_protocol::hello::{Refuse, RefuseCode};
-use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::identity::Identity;
@@ -76,6 +75,12 @@ enum Broken {
     Protocol(String),
     #[error("the hub refused: {}", printable(&.0.message))]
     Refused(Refuse),
+    #[error("somebody at the hub's address refused, without proof of being the hub: {}", printable(&.0.message))]
+    Unproven(Refuse),
+    #[error(
+        "the hub's signature does not fit this connection: does something in between end TLS, or was the hub dialled by another name?"
+    )]
+    BadProof,
     #[error("the hub's identity is another one")]
     AnotherHub,
     #[error("the hub closed the connection")]
@@ -83,18 +88,18 @@ enum Broken {
 }
 
 impl Session {
-    /// Serves until `stop` fires. Returns early only with a reason that no retry can mend.
-    pub async fn run(&self, stop: &CancellationToken) -> Result<(), SessionError> {
+    /// Serves for ever. Returns only with a reason that no retry can mend; ended by dropping the future.
+    pub async fn run(&self) -> SessionError {
         let mut pause = BACKOFF_MIN;
         let mut has_ever_opened = false;
         loop {
             let mut has_opened = false;
-            let ended = tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                ended = self.connect_and_serve(&mut has_opened) => ended,
-            };
+            let ended = self.connect_and_serve(&mut has_opened).await;
             has_ever_opened |= has_opened;
-            let broken = retriable(ended.err().unwrap_or(Broken::Closed), has_ever_opened)?;
+            let broken = match retriable(ended.err().unwrap_or(Broken::Closed), has_ever_opened) {
+                Ok(broken) => broken,
+                Err(fatal) => return fatal,
+            };
             if has_opened {
                 pause = BACKOFF_MIN;
             }
@@ -105,10 +110,7 @@ impl Session {
                 retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
                 "no session with the hub"
             );
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(wait) => {}
-            }
+            tokio::time::sleep(wait).await;
             pause = (pause * 2).min(BACKOFF_MAX);
         }
     }

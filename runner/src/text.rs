@@ -6,7 +6,7 @@ use cofferdam_protocol::limits::TEXT_BYTES_MAX;
 pub fn printable(text: &str) -> String {
     let mut harmless = String::with_capacity(text.len());
     for char in text.chars() {
-        if char.is_control() || is_direction_override(char) {
+        if char.is_control() || is_invisible(char) {
             harmless.extend(char.escape_unicode());
         } else {
             harmless.push(char);
@@ -15,9 +15,12 @@ pub fn printable(text: &str) -> String {
     harmless
 }
 
-/// Characters that reorder what a person reads (Unicode UAX #9): "trojan source".
-fn is_direction_override(char: char) -> bool {
-    matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Characters that reorder what a person reads (Unicode UAX #9, "trojan source"), or break its line.
+fn is_invisible(char: char) -> bool {
+    matches!(
+        char,
+        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 /// An error and its causes, on one line, harmless and within the wire's bound.

@@ -223,6 +223,8 @@ fn client_config(
         }
     };
     let mut config = builder.with_no_client_auth();
+    // Without it the exporter of a TLS 1.2 connection is not unique to it (RFC 9266, section 4.2).
+    config.require_ems = true;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok((Arc::new(config), pinned))
 }
@@ -293,7 +295,11 @@ fn name_the_reason(hub: &HubAddress, roots: &Roots, error: io::Error) -> DialErr
             hub,
             detail: whom_we_trust(roots),
         },
-        _ => DialError::Tls { hub, source: tls },
+        // Everything else that makes a certificate unfit, a self-signed one that is its own CA included.
+        _ => DialError::AnotherCertificate {
+            hub,
+            detail: format!("{}; {tls}", whom_we_trust(roots)),
+        },
     }
 }
 

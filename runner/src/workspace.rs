@@ -39,6 +39,14 @@ impl Workspace {
     }
 }
 
+impl Workspace {
+    /// Removes it on a thread that may block: a step can leave a million files.
+    pub async fn remove(self) {
+        // A panic in there is told where it happens.
+        let _done = tokio::task::spawn_blocking(move || drop(self)).await;
+    }
+}
+
 impl Drop for Workspace {
     fn drop(&mut self) {
         // `remove_dir_all` of the standard library does not follow links (it walks with `openat`).

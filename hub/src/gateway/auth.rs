@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cofferdam_protocol::codec;
 use cofferdam_protocol::hello::{Challenge, Hello, Prove, Refuse, RefuseCode};
-use cofferdam_protocol::limits::{NAME_BYTES_MAX, SLOTS_MAX};
+use cofferdam_protocol::limits::{NAME_BYTES_MAX, SLOTS_MAX, TEXT_FRAME_BYTES_MAX};
 use cofferdam_protocol::proof::{Nonce, Role, SessionFacts, is_signed_by, transcript};
 use cofferdam_protocol::{HubFrame, RunnerFrame};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -155,7 +155,8 @@ async fn receive(socket: &mut Socket) -> Result<RunnerFrame, NotProven> {
         loop {
             match socket.next().await {
                 Some(Ok(Message::Text(text))) => {
-                    return codec::decode(&text).map_err(|error| bad_frame(error.to_string()));
+                    return codec::decode(&text, TEXT_FRAME_BYTES_MAX)
+                        .map_err(|error| bad_frame(error.to_string()));
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Binary(_))) => {

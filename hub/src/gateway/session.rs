@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use cofferdam_protocol::hello::{RefuseCode, Welcome};
-use cofferdam_protocol::limits::TEXT_BYTES_MAX;
+use cofferdam_protocol::limits::{TEXT_BYTES_MAX, TEXT_FRAME_BYTES_MAX};
 use cofferdam_protocol::{
     AttemptId, Fence, HubFrame, JobId, LogFrame, RunnerFrame, RunnerId, codec,
 };
@@ -211,8 +211,8 @@ impl<'a> Session<'a> {
         }
         match message {
             Message::Text(text) => {
-                let frame =
-                    codec::decode(&text).map_err(|error| Over::BadFrame(error.to_string()))?;
+                let frame = codec::decode(&text, TEXT_FRAME_BYTES_MAX)
+                    .map_err(|error| Over::BadFrame(error.to_string()))?;
                 self.act(frame).await
             }
             Message::Binary(bytes) => {

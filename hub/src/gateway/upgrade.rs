@@ -5,7 +5,9 @@ use std::pin::Pin;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use cofferdam_protocol::SUBPROTOCOL;
-use cofferdam_protocol::limits::{BINARY_FRAME_BYTES_MAX, TEXT_FRAME_BYTES_MAX};
+use cofferdam_protocol::limits::{
+    BINARY_FRAME_BYTES_MAX, OFFER_FRAME_BYTES_MAX, TEXT_FRAME_BYTES_MAX,
+};
 use http::header::{
     CONNECTION, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -93,7 +95,7 @@ fn config() -> WebSocketConfig {
         .read_buffer_size(READ_BUFFER_BYTES)
         // Each frame is flushed as it is written; nothing is gained by holding it.
         .write_buffer_size(0)
-        .max_write_buffer_size(4 * largest)
+        .max_write_buffer_size(2 * OFFER_FRAME_BYTES_MAX)
         .max_message_size(Some(largest))
         .max_frame_size(Some(largest))
 }

@@ -166,7 +166,12 @@ impl Connection {
                 .await
                 .expect("the hub is silent");
             match message {
-                Some(Ok(Message::Text(text))) => return Some(codec::decode(&text).unwrap()),
+                Some(Ok(Message::Text(text))) => {
+                    return Some(
+                        codec::decode(&text, cofferdam_protocol::limits::OFFER_FRAME_BYTES_MAX)
+                            .unwrap(),
+                    );
+                }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
                 Some(Ok(other)) => panic!("the hub said {other:?}"),

@@ -20,17 +20,17 @@ const CA_BYTES_MAX: u64 = 256 * 1024;
 
 #[derive(Debug, Args)]
 pub(super) struct JoinArgs {
-    /// Where the hub is: https://HOST[:PORT]
+    #[arg(help = "Where the hub is: https://HOST[:PORT]")]
     hub: HubAddress,
 
-    /// Read the one-time token from this file; `-` is standard input. Without it,
-    /// COFFERDAM_JOIN_TOKEN is used
+    /// Read the one-time token from this file; `-` is standard input. Without it, the variable
+    /// `COFFERDAM_JOIN_TOKEN` is used
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
     /// The token itself. Everybody on this host can see a command line: prefer --token-file
     #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
-    token: Option<String>,
+    token: Option<SecretString>,
 
     /// Trust the CA with this fingerprint and nobody else; `cofferdam-hub fingerprint` prints it
     #[arg(long, value_name = "sha256:HEX", conflicts_with = "ca_file")]
@@ -77,27 +77,29 @@ pub(super) fn run(args: &JoinArgs, environment: &Environment) -> anyhow::Result<
 }
 
 fn token(args: &JoinArgs, environment: &Environment) -> anyhow::Result<SecretString> {
-    let text = match (&args.token_file, &args.token) {
-        (Some(path), _) => {
-            let bytes = if path == Path::new("-") {
-                let mut bytes = Vec::new();
-                let most = TOKEN_BYTES_MAX as u64 + 2;
-                std::io::stdin().take(most).read_to_end(&mut bytes)?;
-                bytes
-            } else {
-                read_bounded(path, TOKEN_BYTES_MAX as u64 + 2)?
-            };
-            String::from_utf8(bytes).context("the token is not text")?
-        }
+    let path = match (&args.token_file, &args.token) {
+        (Some(path), _) => path,
         (None, Some(token)) => {
             complain("warning: everybody on this host could read the token in the command line");
-            token.clone()
+            return Ok(token.clone());
         }
-        (None, None) => environment.join_token().context(
-            "no token: give --token-file FILE (or `-` for standard input), or set COFFERDAM_JOIN_TOKEN",
-        )?,
+        (None, None) => {
+            return environment.join_token().cloned().context(
+                "no token: give --token-file FILE (or `-` for standard input), or set COFFERDAM_JOIN_TOKEN",
+            );
+        }
     };
-    Ok(text.trim().to_owned().into())
+    let bytes_max = TOKEN_BYTES_MAX as u64 + 2;
+    let bytes = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().take(bytes_max).read_to_end(&mut bytes)?;
+        bytes
+    } else {
+        read_bounded(path, bytes_max)?
+    };
+    Ok(String::from_utf8(bytes)
+        .context("the token is not text")?
+        .into())
 }
 
 fn read_bounded(path: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {

@@ -1,15 +1,15 @@
 //! `cofferdam start`: the daemon.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use super::StateArgs;
 use crate::config::{Config, Environment};
 use crate::identity::StateDir;
-use crate::slots::Slots;
+use crate::session::Session;
 use crate::wiring::{Runner, build};
 
 #[derive(Debug, Args)]
@@ -37,23 +37,38 @@ pub(super) fn run(args: &StartArgs, environment: &Environment) -> anyhow::Result
     })
 }
 
-/// Serves until the hub refuses us for good or a signal has been obeyed.
+/// How long running steps may take to end once they were cancelled: a script's ten seconds of grace, its
+/// after-script's sixty, and some to tell the hub.
+const CANCEL_MAX: Duration = Duration::from_secs(90);
+
+/// How long everything may take that was told to stop now.
+const STOP_MAX: Duration = Duration::from_secs(5);
+
+/// Serves until the hub refuses us for good or a signal has been obeyed. In every case what runs is ended
+/// before this returns, as far as it ends in time.
 async fn serve(runner: Runner) -> anyhow::Result<()> {
     let Runner { session, tasks } = runner;
-    let stop = CancellationToken::new();
-    let signals = Signals::listen()?;
-    tokio::select! {
-        ended = session.run(&stop) => ended?,
-        () = signals.obey(&session.slots, &session.outbox) => {}
-    }
+    let mut signals = Signals::listen()?;
+    let (ended, patience) = tokio::select! {
+        fatal = session.run() => (Err(fatal), CANCEL_MAX),
+        patience = signals.obey(&session) => (Ok(()), patience),
+    };
     session.slots.cancel_all();
     tasks.close();
-    tasks.wait().await;
-    Ok(())
+    tokio::select! {
+        () = tasks.wait() => {}
+        () = tokio::time::sleep(patience) => tracing::error!("some steps did not end in time"),
+        () = signals.quit() => tracing::error!("stopping while steps run"),
+    }
+    for held in session.outbox.held() {
+        let (attempt, fence) = (held.attempt, held.fence);
+        tracing::warn!(%attempt, %fence, "the hub does not know how this attempt ended");
+    }
+    Ok(ended?)
 }
 
 /// SIGTERM and SIGINT drain: no new jobs, the running ones end and are reported. A second one cancels
-/// the running jobs, and still reports them. SIGQUIT stops at once.
+/// the running jobs, and reports them if the hub is there. SIGQUIT, or a third one, stops at once.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -69,30 +84,35 @@ impl Signals {
         })
     }
 
-    /// Returns when the daemon is to end.
-    async fn obey(mut self, slots: &Slots, outbox: &crate::outbox::Outbox) {
+    /// Returns when the daemon is to end, and how much patience there is for what still runs.
+    async fn obey(&mut self, session: &Session) -> Duration {
         if self.next().await.is_quit() {
-            return;
+            return STOP_MAX;
         }
         tracing::info!("draining: no new jobs; a second signal cancels the running ones");
-        slots.drain();
+        session.slots.drain();
         let said = async {
-            slots.wait_until_idle().await;
-            outbox.wait_until_empty().await;
+            session.slots.wait_until_idle().await;
+            session.outbox.wait_until_empty().await;
         };
         tokio::pin!(said);
-        loop {
-            tokio::select! {
-                () = &mut said => return,
-                signal = self.next() => {
-                    if signal.is_quit() {
-                        return;
-                    }
-                    tracing::info!("cancelling the running jobs");
-                    slots.cancel_all();
-                }
-            }
+        tokio::select! {
+            () = &mut said => return STOP_MAX,
+            signal = self.next() => if signal.is_quit() { return STOP_MAX },
         }
+        tracing::info!("cancelling the running jobs; a third signal stops at once");
+        session.slots.cancel_all();
+        tokio::select! {
+            () = said => {}
+            _ = self.next() => {}
+            () = tokio::time::sleep(CANCEL_MAX) => {}
+        }
+        STOP_MAX
+    }
+
+    /// Waits for SIGQUIT.
+    async fn quit(&mut self) {
+        self.quit.recv().await;
     }
 
     async fn next(&mut self) -> Heard {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cofferdam_protocol::codec;
 use cofferdam_protocol::hello::{Hello, Prove, Welcome};
-use cofferdam_protocol::limits::{BINARY_FRAME_BYTES_MAX, TEXT_FRAME_BYTES_MAX};
+use cofferdam_protocol::limits::OFFER_FRAME_BYTES_MAX;
 use cofferdam_protocol::proof::{
     EXPORTER_BYTES, Nonce, Role, SessionFacts, is_signed_by, transcript,
 };
@@ -23,6 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use super::Broken;
 use crate::hub_address::HubAddress;
 use crate::identity::Identity;
+use crate::text::chain;
 
 pub(super) type Socket = WebSocketStream<TlsStream<TcpStream>>;
 
@@ -34,11 +35,11 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 
 pub(super) fn websocket_config() -> WebSocketConfig {
-    let largest = TEXT_FRAME_BYTES_MAX.max(BINARY_FRAME_BYTES_MAX);
+    let largest = OFFER_FRAME_BYTES_MAX;
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
-        .max_write_buffer_size(4 * largest)
+        .max_write_buffer_size(largest)
         .max_message_size(Some(largest))
         .max_frame_size(Some(largest))
 }
@@ -91,7 +92,8 @@ pub(super) async fn prove(
     send(socket, &RunnerFrame::Hello(hello)).await?;
     let challenge = match receive(socket).await? {
         HubFrame::Challenge(challenge) => challenge,
-        HubFrame::Refuse(refuse) => return Err(Broken::Refused(refuse)),
+        // Whoever says this has not proved to be our hub, so it cannot send us away for good.
+        HubFrame::Refuse(refuse) => return Err(Broken::Unproven(refuse)),
         _ => return Err(out_of_turn("a challenge")),
     };
     if challenge.identity != identity.hub_identity {
@@ -109,7 +111,7 @@ pub(super) async fn prove(
         &transcript(Role::Hub, &facts),
         &challenge.signature,
     ) {
-        return Err(Broken::AnotherHub);
+        return Err(Broken::BadProof);
     }
     let signature = identity.key.sign(&transcript(Role::Runner, &facts));
     send(socket, &RunnerFrame::Prove(Prove { signature })).await?;
@@ -157,8 +159,5 @@ async fn receive(socket: &mut Socket) -> Result<HubFrame, Broken> {
 }
 
 pub(super) fn decode(text: &str) -> Result<HubFrame, Broken> {
-    codec::decode(text).map_err(|error| {
-        let detail = std::error::Error::source(&error).map(ToString::to_string);
-        Broken::Protocol(format!("{error}: {}", detail.unwrap_or_default()))
-    })
+    codec::decode(text, OFFER_FRAME_BYTES_MAX).map_err(|error| Broken::Protocol(chain(&error)))
 }

@@ -18,7 +18,7 @@ use super::handshake::{Socket, decode};
 use super::{Broken, Session, from_wire};
 use crate::job::plan::Plan;
 use crate::outbox::{Outgoing, SentMarks};
-use crate::slots::{NoSlot, Slot};
+use crate::slots::Slot;
 
 /// Nothing heard for this long means that nobody is there: three pings went unanswered.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
@@ -101,6 +101,14 @@ fn act(session: &Session, frame: HubFrame) -> Result<Act, Broken> {
             session.outbox.acknowledge(attempt, through);
             Ok(Act::default())
         }
+        HubFrame::Position { attempt, through }
+            if !session.outbox.can_go_on_after(attempt, through) =>
+        {
+            tracing::error!(%attempt, "the hub forgot what it had stored; giving the attempt up");
+            session.outbox.drop_attempt(attempt);
+            session.slots.cancel(attempt);
+            Ok(Act::default())
+        }
         HubFrame::Position { attempt, through } => {
             if let Some(seq) = through {
                 session.outbox.acknowledge(attempt, seq);
@@ -128,10 +136,20 @@ fn act(session: &Session, frame: HubFrame) -> Result<Act, Broken> {
 fn take_or_decline(session: &Session, spec: JobSpec) -> Act {
     let (attempt, fence) = (spec.attempt, spec.fence);
     let accept = || Answer::Frame(RunnerFrame::Accept { attempt, fence });
+    if session.outbox.is_open(attempt) {
+        // The hub did not hear our first answer, or not yet how it ended. It runs once.
+        return accept().into();
+    }
+    if session.outbox.held().len() >= 2 * usize::from(session.slots.capacity()) {
+        return decline(
+            attempt,
+            fence,
+            "the ends of too many earlier jobs are not stored yet",
+        )
+        .into();
+    }
     let slot = match session.slots.take(attempt) {
         Ok(slot) => slot,
-        // The hub did not hear our first answer.
-        Err(NoSlot::Held) => return accept().into(),
         Err(no_slot) => return decline(attempt, fence, &no_slot.to_string()).into(),
     };
     match from_wire::plan(spec, &session.remotes) {

@@ -1,6 +1,10 @@
 use cofferdam_protocol::job_spec::Trust;
 use cofferdam_protocol::{AttemptId, BuildId, Fence, StepIndex};
 
+use std::collections::BTreeMap;
+
+use cofferdam_protocol::limits::{ENV_VARS_MAX, NAME_BYTES_MAX, STEPS_MAX};
+
 use super::*;
 
 fn spec() -> JobSpec {
