@@ -1,6 +1,5 @@
 //! `cofferdam`: arguments in, exit status out.
 
-use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -23,8 +22,7 @@ fn main() -> ExitCode {
 
 #[expect(clippy::disallowed_methods, reason = "stands in for `config.rs`")]
 fn module_cache() -> PathBuf {
-    let get =
-        |name: &str| std::env::var_os(name).filter(|value| AsRef::<OsStr>::as_ref(value) != "");
+    let get = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let uid = rustix::process::geteuid().as_raw();
     get("XDG_CACHE_HOME")
         .map(PathBuf::from)
