@@ -224,3 +224,48 @@ fn the_users_own_path_may_go_through_a_link() {
     );
     assert_eq!((did.status, did.stdout.as_slice()), (0, &b"content"[..]));
 }
+
+#[test]
+fn without_namespaces_whole_directories_are_granted_and_the_rest_is_refused() {
+    let Some(stand) = Stand::hardened("a host without namespaces") else {
+        return;
+    };
+    stand.make("files/src/", "");
+    stand.make("files/src/main.c", "content");
+    stand.make("files/out/", "");
+    let both = ["--read", "files/src::/src", "--write", "files/out::/out"];
+    for (path, how, expected) in [
+        ("main.c", Open::Read, errno::SUCCESS),
+        ("main.c", Open::Write, errno::PERM),
+        ("../out", Open::Directory, errno::PERM),
+    ] {
+        // The first directory is `/src`.
+        let did = stand.run(&guests::open(path, how), &both[..2], &[]);
+        assert_eq!(did.status, expected, "{how:?} {path}: {}", did.stderr);
+        let isolation = did.receipt["isolation"].as_str().unwrap();
+        assert!(
+            isolation.starts_with("own process; no namespaces on this host"),
+            "{isolation}"
+        );
+    }
+    assert_eq!(stand.run(&guests::count_preopens(), &both, &[]).status, 2);
+    for (options, expected) in [
+        (
+            ["--read", "files/src/main.c"],
+            "a single file cannot be granted",
+        ),
+        (
+            ["--read", "files/src::/out/src"],
+            "a path inside another granted path cannot be granted",
+        ),
+    ] {
+        let options: Vec<&str> = options
+            .into_iter()
+            .chain(both[2..].iter().copied())
+            .collect();
+        stand.make("files/out/src/", "");
+        let did = stand.run(&guests::nothing(), &options, &[]);
+        assert_eq!(did.end(), "126 refused");
+        assert!(did.stderr.contains(expected), "{}", did.stderr);
+    }
+}

@@ -19,7 +19,12 @@ pub(super) enum Who {
     Self_,
     /// Somebody without any privilege.
     Ordinary,
+    /// Whoever runs the tests, on a host without mount namespaces.
+    Hardened,
 }
+
+/// Runs a command where no mount namespace can be made, as on a hardened host.
+const HARDENED: &str = r#"echo 0 > /proc/sys/user/max_mnt_namespaces && exec "$0" "$@""#;
 
 /// A directory with a copy of the program, a cache and a place for files.
 pub(super) struct Stand {
@@ -100,6 +105,19 @@ impl Stand {
         path
     }
 
+    /// A host without mount namespaces, if one can be had here.
+    pub(super) fn hardened(test: &str) -> Option<Self> {
+        let stand = Self::of(Who::Hardened);
+        let help = stand.bare(&["--help"]);
+        if help.status != 0 {
+            not_run(
+                test,
+                &format!("namespaces cannot be taken away here: {}", help.stderr),
+            );
+        }
+        (help.status == 0).then_some(stand)
+    }
+
     /// The command, with its program, directory and environment.
     #[expect(
         clippy::disallowed_methods,
@@ -107,10 +125,17 @@ impl Stand {
     )]
     pub(super) fn command(&self) -> Command {
         let program = match self.who {
-            Who::Self_ => PathBuf::from(env!("CARGO_BIN_EXE_cofferdam")),
+            Who::Self_ | Who::Hardened => PathBuf::from(env!("CARGO_BIN_EXE_cofferdam")),
             Who::Ordinary => self.path("cofferdam"),
         };
-        let mut command = Command::new(program);
+        let mut command = if self.who == Who::Hardened {
+            let mut command = Command::new("/usr/bin/unshare");
+            command.args(["--user", "--map-root-user", "/bin/sh", "-c", HARDENED]);
+            command.arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
         command
             .args(["step", "run"])
             .current_dir(self.dir.path())
@@ -207,7 +232,7 @@ pub(super) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// Says, and leaves on record, that a test could not run.
 pub(super) fn not_run(test: &str, why: &str) {
-    eprintln!("cofferdam-test: not run: {test}: {why}");
+    let _unheard = writeln!(std::io::stderr(), "cofferdam-test: not run: {test}: {why}");
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("not-run");
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::write(dir.join(test), why).unwrap();
