@@ -25,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 use self::receipt_file::ReceiptFile;
 use self::terminal::Outputs;
 use crate::executor::wasm::{
-    DISK_BYTES_DEFAULT, GuestRun, Home, Limits, MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MAX,
-    MODULE_BYTES_MAX, NO_NETWORK, OUTPUT_BYTES_MAX, WasmConfig, WasmExecutor,
+    DISK_BYTES_DEFAULT, GuestRun, Home, Limits, MEMORY_BYTES_DEFAULT, MODULE_BYTES_MAX, NO_NETWORK,
+    OUTPUT_BYTES_MAX, WasmConfig, WasmExecutor,
 };
 use crate::executor::{AskedLimits, ExecutorError};
 use crate::grant::{Access, Grants, Wanted};
@@ -50,7 +50,7 @@ pub mod status {
 }
 
 /// Time of a guest where it does not say: what Bitbucket gives a step.
-const TIME_DEFAULT: Duration = Duration::from_secs(120 * 60);
+const TIME_DEFAULT: Duration = Duration::from_hours(2);
 
 /// Run a WASI module with only what it is granted.
 ///
@@ -67,7 +67,7 @@ pub struct StepRunArgs {
     /// Let it read and write a file or directory
     #[arg(long, value_name = "HOST[::GUEST]")]
     write: Vec<String>,
-    /// Let it reach an origin, for example https://api.example.com (not available in this version)
+    /// Let it reach an origin, for example `https://api.example.com` (not available in this version)
     #[arg(long, value_name = "ORIGIN")]
     net: Vec<String>,
     /// Set one variable of its environment, which is empty otherwise
@@ -180,11 +180,11 @@ impl Failure {
         }
     }
 
-    fn refused(kind: &'static str, what: &str, why: String) -> Self {
+    fn refused(kind: &'static str, what: &str, why: &str) -> Self {
         let grants = vec![GrantRecord {
             kind,
             what: what.to_owned(),
-            refused: Some(why.clone()),
+            refused: Some(why.to_owned()),
         }];
         Self {
             why: NotRun::Refused(format!("{kind} grant `{what}`: {why}")),
@@ -322,22 +322,18 @@ fn limits(args: &StepRunArgs) -> Result<Limits, Failure> {
         output_bytes: Some(args.output.unwrap_or(OUTPUT_BYTES_MAX)),
         disk_bytes: Some(DISK_BYTES_DEFAULT),
     };
-    debug_assert!(
-        MEMORY_BYTES_DEFAULT <= MEMORY_BYTES_MAX,
-        "the default is possible"
-    );
     Ok(Limits::of(&asked, args.time.unwrap_or(TIME_DEFAULT))?)
 }
 
 fn grants(args: &StepRunArgs) -> Result<Grants, Failure> {
     if let Some(origin) = args.net.first() {
-        return Err(Failure::refused("net", origin, NO_NETWORK.to_owned()));
+        return Err(Failure::refused("net", origin, NO_NETWORK));
     }
     let reads = args.read.iter().map(|text| wanted(Access::Read, text));
     let writes = args.write.iter().map(|text| wanted(Access::Write, text));
     let wanted: Vec<Wanted> = reads.chain(writes).collect();
     Grants::by_hand(&wanted)
-        .map_err(|refusal| Failure::refused(refusal.access.name(), &refusal.what, refusal.why))
+        .map_err(|refusal| Failure::refused(refusal.access.name(), &refusal.what, &refusal.why))
 }
 
 fn wanted(access: Access, text: &str) -> Wanted {

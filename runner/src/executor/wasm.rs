@@ -187,7 +187,7 @@ impl WasmExecutor {
         guest: GuestRun<'_>,
         log: &dyn LogSink,
     ) -> Result<Receipt, ExecutorError> {
-        let digest = self.preparer.digest(&guest.module)?;
+        let digest = prepare::digest(&guest.module)?;
         let preparing = self
             .preparer
             .prepare(&self.launcher, &guest.module, &digest);
@@ -218,7 +218,10 @@ impl WasmExecutor {
                 }
             }
         }
-        guest.grants.without_a_tree().map_err(refused)?;
+        guest
+            .grants
+            .without_a_tree()
+            .map_err(|refusal| refused(&refusal))?;
         match run::run(&self.launcher, guest, entry, Walls::Process, log).await? {
             Attempt::Ran(ran) => Ok(ran),
             Attempt::NoTree(why) => Err(ours(format!(
@@ -273,7 +276,8 @@ impl Executor for WasmExecutor {
             arguments: std::iter::once(program.to_owned()).chain(args).collect(),
             origin: module_path,
             env,
-            grants: Grants::in_workspace(workspace, &wanted).map_err(refused)?,
+            grants: Grants::in_workspace(workspace, &wanted)
+                .map_err(|refusal| refused(&refusal))?,
             home: Home::CloneDir,
             limits: Limits::of(&limits, timeout)?,
             stdin: nothing_to_read()?,
@@ -341,7 +345,7 @@ impl Ran {
     }
 }
 
-fn refused(refusal: Refusal) -> ExecutorError {
+fn refused(refusal: &Refusal) -> ExecutorError {
     ExecutorError::GrantRefused {
         why: refusal.to_string(),
         line: refusal.line,

@@ -17,7 +17,7 @@ use crate::executor::ExecutorError;
 use crate::process::{Launcher, Mode, Process, describe, one_line};
 
 /// How long a module may take to compile, wall time. One of 70 MB takes about a minute on two cores.
-const COMPILE_TIME_MAX: Duration = Duration::from_secs(15 * 60);
+const COMPILE_TIME_MAX: Duration = Duration::from_mins(15);
 
 /// Most native code that a module may become, in bytes: twice what the largest module makes.
 const NATIVE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
@@ -41,17 +41,6 @@ impl Preparer {
             fingerprint,
             compiling: Mutex::new(BTreeMap::new()),
         }
-    }
-
-    /// The digest of a module, which must not be too large.
-    pub(super) fn digest(&self, wasm: &[u8]) -> Result<ModuleDigest, ExecutorError> {
-        let length = u64::try_from(wasm.len()).unwrap_or(u64::MAX);
-        if length > MODULE_BYTES_MAX {
-            return Err(user(format!(
-                "the module is {length} bytes; at most {MODULE_BYTES_MAX} are possible"
-            )));
-        }
-        Ok(Sha256::digest(wasm).into())
     }
 
     /// The native code of a module. Dropping the future ends the compiler.
@@ -94,6 +83,17 @@ impl Preparer {
         compiling.retain(|_, turn| Arc::strong_count(turn) > 1);
         Arc::clone(compiling.entry(key).or_default())
     }
+}
+
+/// The digest of a module, which must not be too large.
+pub(super) fn digest(wasm: &[u8]) -> Result<ModuleDigest, ExecutorError> {
+    let length = u64::try_from(wasm.len()).unwrap_or(u64::MAX);
+    if length > MODULE_BYTES_MAX {
+        return Err(user(format!(
+            "the module is {length} bytes; at most {MODULE_BYTES_MAX} are possible"
+        )));
+    }
+    Ok(Sha256::digest(wasm).into())
 }
 
 async fn compile(

@@ -147,12 +147,11 @@ async fn watch(
 /// Waits for the process, which knows that we are done with it; one that stays anyway is killed.
 async fn let_go(process: &mut Process) -> Result<crate::process::Ended, ExecutorError> {
     let gone = tokio::time::timeout(LAST_WORDS_TIME_MAX, process.wait()).await;
-    let ended = match gone {
-        Ok(ended) => ended,
-        Err(_) => {
-            process.kill();
-            process.wait().await
-        }
+    let ended = if let Ok(ended) = gone {
+        ended
+    } else {
+        process.kill();
+        process.wait().await
     };
     ended.map_err(|error| infrastructure("the step's process could not be waited for", error))
 }
@@ -205,13 +204,12 @@ impl Relay<'_> {
         if !fitting.is_empty() {
             self.log.write(origin, fitting).await;
         }
-        (length > room).then(|| {
-            What::Stopped(EndedBy::Limit(LimitHit {
-                name: "output",
-                allowed: self.output_bytes_max,
-                unit: "bytes",
-            }))
-        })
+        let limit = LimitHit {
+            name: "output",
+            allowed: self.output_bytes_max,
+            unit: "bytes",
+        };
+        (length > room).then_some(What::Stopped(EndedBy::Limit(limit)))
     }
 
     fn take_report(&mut self, bytes: &[u8]) -> Option<What> {

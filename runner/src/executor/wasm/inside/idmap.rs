@@ -107,10 +107,11 @@ fn swap_map(owner: u32) -> String {
         .filter(|(from, to)| from < to)
         .map(|(from, to)| (from, from, to - from));
     let swapped = swapped.into_iter().take(if low == high { 1 } else { 2 });
-    swapped
+    let lines: Vec<String> = swapped
         .chain(kept)
         .map(|(inside, outside, count)| format!("{inside} {outside} {count}\n"))
-        .collect()
+        .collect();
+    lines.concat()
 }
 
 /// How far attributes reach.

@@ -13,6 +13,7 @@
 //! as an ordinary user it makes a user namespace in which it is itself.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -190,11 +191,13 @@ fn take(
     let copy = copy_mount(opened.as_fd()).doing(taking)?;
     let map = match maps {
         Some(maps) if host.owner != (STEP_ID, STEP_ID) => {
-            if !maps.contains_key(&host.owner) {
-                let map = swapped(host.owner).doing(|| "mapping ids".to_owned())?;
-                maps.insert(host.owner, map);
-            }
-            maps.get(&host.owner).map(OwnedFd::as_fd)
+            let map: &OwnedFd = match maps.entry(host.owner) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => {
+                    place.insert(swapped(host.owner).doing(|| "mapping ids".to_owned())?)
+                }
+            };
+            Some(map.as_fd())
         }
         _ => None,
     };

@@ -1,0 +1,19 @@
+//! WASI steps from outside: `cofferdam step run` as a program, and the executor as a job uses it.
+//!
+//! The guests are small modules in WebAssembly's text form, assembled here; nothing else needs to be
+//! installed. What this host cannot do is listed by name.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail the test")]
+
+#[path = "wasm/command.rs"]
+mod command;
+#[path = "wasm/executor.rs"]
+mod executor;
+#[path = "wasm/files.rs"]
+mod files;
+#[path = "wasm/guests.rs"]
+mod guests;
+#[path = "wasm/limits.rs"]
+mod limits;
+#[path = "wasm/stand.rs"]
+mod stand;
