@@ -38,7 +38,7 @@ fn check<F: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(name: &s
         )
     });
     assert_eq!(
-        &codec::decode::<F>(text.trim_end(), 1 << 20).unwrap(),
+        &codec::decode::<F>(text.trim_end(), 1 << 20).expect("a golden frame reads"),
         frame,
         "{name} reads as something else"
     );
@@ -50,7 +50,7 @@ fn check<F: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(name: &s
 }
 
 fn at() -> Timestamp {
-    "2026-01-02T03:04:05.678Z".parse().unwrap()
+    "2026-01-02T03:04:05.678Z".parse().expect("a time")
 }
 
 fn step(index: u16, work: WorkSpec) -> StepSpec {
@@ -92,7 +92,9 @@ fn job() -> JobSpec {
         checkout: CheckoutSpec {
             url: "https://git.example/demo.git".to_owned(),
             reference: "refs/heads/main".to_owned(),
-            commit: "0123456789abcdef0123456789abcdef01234567".parse().unwrap(),
+            commit: "0123456789abcdef0123456789abcdef01234567"
+                .parse()
+                .expect("a commit"),
         },
         trust: Trust::Trusted,
         env: BTreeMap::from([("CI".to_owned(), "true".to_owned())]),
@@ -221,6 +223,10 @@ fn what_a_runner_says_in_version_1() {
         fence: FENCE,
     }];
     check("runner-alive", &RunnerFrame::Alive { attempts });
+}
+
+#[test]
+fn what_a_runner_reports_in_version_1() {
     let failed = StepResult::Failed {
         exit: Some(3),
         why: "exit status 3".to_owned(),
