@@ -18,14 +18,19 @@ mod select;
 
 mod graph;
 
+mod glob;
+
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use plan::{
-    Clock, GrantRequest, JobPlan, LimitRequest, ModuleRef, NetGrant, NetScheme, PathGrant, Plan,
-    Random, RetryCause, RetryRequest, ScriptStep, SecretDelivery, SecretGrant, StepKind, StepPlan,
-    WasmStep,
+    ArtifactKind, ArtifactUpload, Artifacts, CachePlan, CaptureOn, Clock, ClonePlan,
+    ConcurrencyGroup, Condition, CustomVariable, Deployment, Download, GrantRequest,
+    ImageCredentials, ImagePlan, JobPlan, LimitRequest, ModuleRef, NetGrant, NetScheme,
+    ParallelPlace, PathGrant, Plan, Random, RetryCause, RetryRequest, ScriptStep, SecretDelivery,
+    SecretGrant, ServicePlan, StepKind, StepPlan, WasmStep,
 };
-pub use push::{ChangedFiles, Push, Reference};
-pub use read::keys::{KEYS, Key, Tier};
+pub use push::{ChangedFiles, CustomStart, Push, Reference};
+pub use read::keys::{Form, KEYS, Key, PLACES, Place, Tier, Variant};
+pub use select::Explained;
 
 use diagnostic::Report;
 
@@ -62,9 +67,9 @@ pub enum Outcome {
 /// `source` is the pipeline file at the pushed commit, any bytes at all. Never panics; takes time and memory in proportion
 /// to the file's size with its aliases written out, which is bounded. The same arguments give the same result.
 ///
-/// A commit message with `[skip ci]` is obeyed before the file is looked at. Conditions on changed files are not honoured
-/// yet, and a step that has one is planned as [`StepKind::Unsupported`] whatever is said of changed files.
-pub fn resolve(source: &[u8], push: &Push, _changed: ChangedFiles<'_>) -> Resolution {
+/// A commit message with `[skip ci]` is obeyed before the file is looked at. A step whose condition the changed files do
+/// not meet is planned with the reason why it is skipped.
+pub fn resolve(source: &[u8], push: &Push, changed: ChangedFiles<'_>) -> Resolution {
     if let Some(why) = select::skip(push) {
         return Resolution {
             outcome: Outcome::NothingSelected(why),
@@ -72,13 +77,12 @@ pub fn resolve(source: &[u8], push: &Push, _changed: ChangedFiles<'_>) -> Resolu
         };
     }
     let mut report = Report::default();
-    let root = syntax::read(source, &mut report);
-    let file = read::file(root.as_deref(), &mut report);
+    let file = read(source, &mut report);
     let outcome = if report.has_errors() {
         Outcome::Invalid
     } else {
         match select::select(&file, push) {
-            Ok(selected) => Outcome::Planned(graph::plan(&selected)),
+            Ok(selected) => Outcome::Planned(graph::plan(selected, changed, &mut report)),
             Err(why) => Outcome::NothingSelected(why),
         }
     };
@@ -86,4 +90,22 @@ pub fn resolve(source: &[u8], push: &Push, _changed: ChangedFiles<'_>) -> Resolu
         outcome,
         diagnostics: report.into_diagnostics(),
     }
+}
+
+/// Says for every pipeline of a file why it is, or is not, what a push runs. Empty if the file has errors, which
+/// [`resolve`] tells; time and memory are bounded as there.
+///
+/// Changed files choose no pipeline; they decide which of its steps are skipped, and a plan says so.
+pub fn explain(source: &[u8], push: &Push, _changed: ChangedFiles<'_>) -> Vec<Explained> {
+    let mut report = Report::default();
+    let file = read(source, &mut report);
+    if report.has_errors() {
+        return Vec::new();
+    }
+    select::explain(&file, push)
+}
+
+fn read(source: &[u8], report: &mut Report) -> graph::model::File {
+    let root = syntax::read(source, report);
+    read::file(root.as_deref(), report)
 }

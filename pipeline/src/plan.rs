@@ -4,14 +4,25 @@
 //! carry what the file *asks for*; whether a host grants it is decided elsewhere. Nothing here can be serialised:
 //! whoever sends a plan converts it, and destructures it completely.
 
+mod equipment;
+mod flow;
+
 use std::collections::BTreeMap;
 use std::fmt;
+
+pub use equipment::{
+    ArtifactKind, ArtifactUpload, Artifacts, CachePlan, CaptureOn, ClonePlan, Download,
+    ImageCredentials, ImagePlan, ServicePlan,
+};
+pub use flow::{ConcurrencyGroup, Condition, CustomVariable, Deployment, ParallelPlace};
 
 /// One build: the pipeline that a push selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// Which pipeline of the file it is, for people: `default`, or `branches › feature/*`.
     pub selected: String,
+    /// What a custom pipeline lets its starter set, with the values of this build. Empty for every other pipeline.
+    pub variables: Vec<CustomVariable>,
     /// Never empty; a job comes after every job it needs.
     pub jobs: Vec<JobPlan>,
 }
@@ -19,7 +30,8 @@ pub struct Plan {
 /// A chain of steps that one runner executes in order. Never without a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobPlan {
-    /// The jobs that must have succeeded first, as indices into [`Plan::jobs`]; all of them are smaller than the own one.
+    /// The jobs that must have ended first, as indices into [`Plan::jobs`]; all of them are smaller than the own one.
+    /// They must have succeeded, unless the job's steps are final: then it runs however they ended, skipped ones included.
     pub needs: Vec<usize>,
     /// The stage that all steps of the job stand in. A stage without a name is called by its number: `Stage 2`.
     pub stage: Option<String>,
@@ -40,6 +52,29 @@ pub struct StepPlan {
     /// How long the step may take from its start to its end, `after-script` not counted.
     pub max_time_secs: u64,
     pub retry: RetryRequest,
+    /// Its place among the branches of a `parallel`, if it is one.
+    pub group: Option<ParallelPlace>,
+    /// Whether its failure stops the other branches of its group: what the step says, else what its group says.
+    pub fail_fast: bool,
+    /// Whether it runs after everything else, also if something failed. Such a step is a job of its own.
+    pub is_final: bool,
+    /// The line of the file, from 1, that makes the step wait for a person. Such a step is the first of its job. Of a manual
+    /// stage it is the first step.
+    pub manual: Option<u32>,
+    pub condition: Option<Condition>,
+    /// Why the step is skipped, in a sentence: the changed files are known, and the condition says no. A skipped step counts
+    /// as one that succeeded.
+    pub skip: Option<String>,
+    pub artifacts: Artifacts,
+    /// Each name once, in the order of the file.
+    pub caches: Vec<CachePlan>,
+    /// At most 5, in the order of the file.
+    pub services: Vec<ServicePlan>,
+    pub deployment: Option<Deployment>,
+    pub concurrency_group: Option<ConcurrencyGroup>,
+    pub clone: ClonePlan,
+    /// Whether the step asks for a token of the hub's.
+    pub oidc: bool,
     pub kind: StepKind,
 }
 
@@ -65,8 +100,7 @@ pub enum StepKind {
 /// Shell lines in a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptStep {
-    /// `name[:tag][@digest]`, exactly as the file spells it.
-    pub image: String,
+    pub image: ImagePlan,
     /// Never empty. All lines run in one shell with `set -e`.
     pub script: Vec<String>,
     /// Runs whether the script succeeded or not, and never changes the step's result. May be empty.

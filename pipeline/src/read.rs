@@ -4,6 +4,10 @@
 //! mistake is found before the day on which it matters. Reading goes on behind a mistake; whoever calls looks at the
 //! report. Nothing here knows the push.
 
+mod artifacts;
+mod definitions;
+mod explain;
+mod fits;
 mod grants;
 mod image;
 mod items;
@@ -17,7 +21,7 @@ mod wasm;
 use crate::diagnostic::{Report, Span, quote};
 use crate::graph::model::{File, Pipeline};
 use crate::tree::{Entry, Map, Node};
-use items::Variables;
+use items::Kind;
 use shape::Lacking;
 use step::Defaults;
 
@@ -52,12 +56,15 @@ pub(crate) fn file(root: Option<&Node>, report: &mut Report) -> File {
         return File::default();
     };
     shape::keys(map, "file", &mut Lacking::default(), report);
-    if let Some(definitions) = map.get("definitions")
-        && let Some(map) = shape::map(&definitions.value, "`definitions`", report)
-    {
-        shape::keys(map, "definitions", &mut Lacking::default(), report);
-    }
     let defaults = Defaults::read(map, report);
+    if let Some(definitions) = map
+        .get("definitions")
+        .and_then(|entry| entry.value.as_map())
+        && let Some(entry) = definitions.get("pipelines")
+    {
+        // Nothing in this file selects them; they are read for their mistakes.
+        drop(section(entry, &defaults, report));
+    }
     read_pipelines(pipelines, &defaults, report)
 }
 
@@ -83,54 +90,55 @@ fn read_pipelines(entry: &Entry, defaults: &Defaults, report: &mut Report) -> Fi
         return File::default();
     };
     shape::keys(map, "pipelines", &mut Lacking::default(), report);
-    let file = File {
-        default: map
-            .get("default")
-            .map(|entry| items::pipeline(entry, Variables::None, defaults, report)),
-        branches: patterns(map, "branches", defaults, report),
-        tags: patterns(map, "tags", defaults, report),
-    };
-    for section in ["pull-requests", "custom"] {
-        drop(patterns(map, section, defaults, report));
-    }
     if map.entries.is_empty() {
-        report.error(
+        report.warning(
             "no-pipelines",
             entry.key_span,
             "nothing stands below `pipelines:`",
         );
     }
-    file
+    let mut sections = |key: &str| {
+        map.get(key)
+            .map(|entry| section(entry, defaults, report))
+            .unwrap_or_default()
+    };
+    let [branches, tags, pull_requests, custom] =
+        ["branches", "tags", "pull-requests", "custom"].map(&mut sections);
+    File {
+        default: map
+            .get("default")
+            .map(|entry| items::pipeline(entry, Kind::Pushed, defaults, report)),
+        branches,
+        tags,
+        pull_requests,
+        custom,
+    }
 }
 
-fn patterns(
-    pipelines: &Map,
-    section: &str,
-    defaults: &Defaults,
-    report: &mut Report,
-) -> Vec<(String, Pipeline)> {
-    let Some(entry) = pipelines.get(section) else {
-        return Vec::new();
-    };
-    if entry.value.as_list().is_some() {
-        let message = format!("`{section}` is a mapping of names, and this is a list");
+/// The pipelines of a section by their patterns or names.
+fn section(entry: &Entry, defaults: &Defaults, report: &mut Report) -> Vec<(String, Pipeline)> {
+    let section = quote(&entry.key);
+    let Some(map) = entry.value.as_map() else {
+        let message = format!(
+            "{section} is a mapping of names, and this is {}",
+            entry.value.described()
+        );
         let remark = report.error("wrong-kind", entry.key_span, message);
-        remark.help(format!(
-            "put a name or pattern above the list: `{section}:`, below it `main:`"
-        ));
-        return Vec::new();
-    }
-    let Some(map) = shape::map(&entry.value, &quote(section), report) else {
+        if entry.value.as_list().is_some() {
+            remark.help(format!(
+                "put a name or pattern above the list: `{}:`, below it `main:`",
+                entry.key
+            ));
+        }
         return Vec::new();
     };
     if let Some(surplus) = map.entries.get(PATTERNS_MAX) {
-        let message = format!("`{section}` has more than {PATTERNS_MAX} entries");
+        let message = format!("{section} has more than {PATTERNS_MAX} entries");
         report.error("too-many-patterns", surplus.key_span, message);
     }
-    let variables = if section == "custom" {
-        Variables::MayComeFirst
-    } else {
-        Variables::None
+    let kind = match &*entry.key {
+        "custom" | "pipelines" => Kind::Custom,
+        _ => Kind::Pushed,
     };
     let mut read = Vec::new();
     for entry in map.entries.iter().take(PATTERNS_MAX) {
@@ -139,7 +147,7 @@ fn patterns(
             report.error("pattern-too-long", entry.key_span, message);
             continue;
         }
-        let pipeline = items::pipeline(entry, variables, defaults, report);
+        let pipeline = items::pipeline(entry, kind, defaults, report);
         read.push((entry.key.to_string(), pipeline));
     }
     read

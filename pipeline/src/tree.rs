@@ -1,12 +1,15 @@
 //! A YAML document as a small tree in which every node knows its place.
 //!
 //! Made by `syntax`, read by `read`. Aliases are shared, not copied; merge keys are already merged; anchors, tags,
-//! comments and styles are gone. Numbers and booleans are absent: a scalar keeps its spelling, and the reader that knows
-//! what is due there interprets it.
+//! comments and styles are gone. A scalar keeps its spelling; what YAML takes a plain one for is found out when somebody
+//! asks, by `number`.
+
+mod number;
 
 use std::rc::Rc;
 
 use crate::diagnostic::Span;
+pub(crate) use number::Number;
 
 /// A node of the document.
 #[derive(Debug)]
@@ -38,6 +41,24 @@ impl Scalar {
     /// Whether this is nothing, as YAML's core schema spells it.
     pub(crate) fn is_null(&self) -> bool {
         self.is_plain && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
+    }
+
+    fn as_bool(&self) -> Option<bool> {
+        match self.text.as_str() {
+            "true" | "True" | "TRUE" if self.is_plain => Some(true),
+            "false" | "False" | "FALSE" if self.is_plain => Some(false),
+            _ => None,
+        }
+    }
+
+    fn as_number(&self) -> Option<Number> {
+        self.is_plain.then(|| number::read(&self.text)).flatten()
+    }
+
+    /// Whether YAML takes this for a text: not for nothing, a boolean or a number.
+    fn is_string(&self) -> bool {
+        !self.is_plain
+            || !(self.is_null() || self.as_bool().is_some() || self.as_number().is_some())
     }
 }
 
@@ -79,7 +100,7 @@ impl Node {
         }
     }
 
-    /// The text of a scalar that is not nothing.
+    /// The spelling of a scalar that is not nothing; a number or boolean by what stands there.
     pub(crate) fn as_text(&self) -> Option<&str> {
         match &self.value {
             Value::Scalar(scalar) if !scalar.is_null() => Some(&scalar.text),
@@ -87,29 +108,35 @@ impl Node {
         }
     }
 
-    /// A boolean of YAML's core schema.
-    pub(crate) fn as_bool(&self) -> Option<bool> {
+    /// The text of a scalar that YAML takes for a text.
+    pub(crate) fn as_string(&self) -> Option<&str> {
         match &self.value {
-            Value::Scalar(Scalar {
-                text,
-                is_plain: true,
-            }) => match text.as_str() {
-                "true" | "True" | "TRUE" => Some(true),
-                "false" | "False" | "FALSE" => Some(false),
-                _ => None,
-            },
+            Value::Scalar(scalar) if scalar.is_string() => Some(&scalar.text),
             Value::Scalar(_) | Value::List(_) | Value::Map(_) => None,
         }
     }
 
-    /// A whole decimal number that is not negative.
-    pub(crate) fn as_number(&self) -> Option<u64> {
+    /// A boolean of YAML's core schema.
+    pub(crate) fn as_bool(&self) -> Option<bool> {
         match &self.value {
-            Value::Scalar(Scalar {
-                text,
-                is_plain: true,
-            }) => text.parse().ok(),
-            Value::Scalar(_) | Value::List(_) | Value::Map(_) => None,
+            Value::Scalar(scalar) => scalar.as_bool(),
+            Value::List(_) | Value::Map(_) => None,
+        }
+    }
+
+    /// A number that YAML takes for one, whole or not.
+    pub(crate) fn as_number(&self) -> Option<Number> {
+        match &self.value {
+            Value::Scalar(scalar) => scalar.as_number(),
+            Value::List(_) | Value::Map(_) => None,
+        }
+    }
+
+    /// A whole number that is not negative, `5` or `5.0`.
+    pub(crate) fn as_whole(&self) -> Option<u64> {
+        match self.as_number()? {
+            Number::Whole(whole) => u64::try_from(whole).ok(),
+            Number::Broken => None,
         }
     }
 
@@ -117,6 +144,8 @@ impl Node {
     pub(crate) fn described(&self) -> &'static str {
         match &self.value {
             Value::Scalar(scalar) if scalar.is_null() => "nothing",
+            Value::Scalar(scalar) if scalar.as_bool().is_some() => "a boolean",
+            Value::Scalar(scalar) if scalar.as_number().is_some() => "a number",
             Value::Scalar(_) => "a text",
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",

@@ -2,15 +2,21 @@
 //!
 //! Most mistakes in real files are slips of the indentation around `- step:`, so that is what the explanations are about.
 
+mod slips;
+mod variables;
+
 use std::rc::Rc;
 
-use super::keys::{self, Tier};
+use super::explain::explain;
+use super::fits::fits;
+use super::keys::{self, Form};
 use super::shape::{self, Lacking};
 use super::step::{self, Defaults};
 use crate::diagnostic::{Report, quote};
 use crate::graph::model::{Item, Pipeline, Step};
-use crate::plan::{RetryRequest, StepKind};
+use crate::plan::CustomVariable;
 use crate::tree::{Entry, Map, Node, Value};
+use slips::{beside, no_item, refuse_manual};
 
 /// Steps of one pipeline. The longest of 235 real files has 88 in all its pipelines together.
 const STEPS_MAX: usize = 500;
@@ -18,38 +24,45 @@ const STEPS_MAX: usize = 500;
 /// Steps of one parallel group, and of one stage. Two groups in a row have the square of this in edges between their jobs.
 const WIDTH_MAX: usize = 100;
 
-/// Whether the variables of a pipeline that is started by hand may stand before its steps.
+/// Who starts a pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Variables {
-    MayComeFirst,
-    None,
+pub(super) enum Kind {
+    /// A push or a pull request.
+    Pushed,
+    /// A person. `variables` may stand among the items, and `final` may not.
+    Custom,
 }
 
 /// Reads the pipeline below a key.
 pub(super) fn pipeline(
     entry: &Entry,
-    variables: Variables,
+    kind: Kind,
     defaults: &Defaults,
     report: &mut Report,
 ) -> Pipeline {
-    if let Some(map) = entry.value.as_map()
-        && let Some(import) = map.get("import")
-    {
-        return imported(map, import, defaults, report);
+    if entry.value.as_map().is_some() {
+        return imported(entry, defaults, report);
     }
-    let Some(items) = listed(entry, variables, report) else {
+    let Some(items) = listed(entry, report) else {
         return Pipeline::default();
     };
-    let mut read = Vec::new();
+    let mut pipeline = Pipeline::default();
     let mut steps = 0;
-    for (index, node) in items.iter().enumerate() {
-        let Some(item) = item(node, index == 0, defaults, report) else {
+    for node in items {
+        let is_first = pipeline.items.is_empty();
+        let read = match variables_of(node, kind) {
+            Some(variables) => {
+                read_variables(node, variables, is_first, &mut pipeline.variables, report);
+                continue;
+            }
+            None => item(node, is_first, kind, defaults, report),
+        };
+        let Some(item) = read else {
             continue;
         };
         steps += match &item {
-            Item::Step(_) => 1,
-            Item::Parallel(branches) => branches.len(),
-            Item::Stage { steps, .. } => steps.len(),
+            Item::Step(_) | Item::Final(_) => 1,
+            Item::Parallel { steps, .. } | Item::Stage { steps, .. } => steps.len(),
         };
         if steps > STEPS_MAX {
             let name = quote(&entry.key);
@@ -57,17 +70,61 @@ pub(super) fn pipeline(
             report.error("too-many-steps", node.span, message);
             break;
         }
-        read.push(item);
+        pipeline.items.push(item);
     }
-    Pipeline { items: read }
+    if pipeline.items.is_empty() && !report.has_errors() {
+        let message = format!("the pipeline {} has no step", quote(&entry.key));
+        report.warning("empty-pipeline", entry.key_span, message);
+    }
+    final_comes_last(&pipeline, items, report);
+    pipeline
 }
 
-/// The items of a pipeline without its variables; at least one.
-fn listed<'n>(
-    entry: &'n Entry,
-    variables: Variables,
+/// <https://support.atlassian.com/bitbucket-cloud/docs/step-options/>
+fn final_comes_last(pipeline: &Pipeline, items: &[Rc<Node>], report: &mut Report) {
+    let is_final = |item: &&Item| matches!(item, Item::Final(_));
+    let finals = pipeline.items.iter().filter(is_final).count();
+    if finals == 0 || (finals == 1 && matches!(pipeline.items.last(), Some(Item::Final(_)))) {
+        return;
+    }
+    let entries = items.iter().filter_map(|item| item.as_map()?.get("final"));
+    if let Some(entry) = entries.last() {
+        let message = "`final` stands once, as the last item; it runs after all other steps";
+        report.warning("final-not-last", entry.key_span, message);
+    }
+}
+
+/// The variables that an item of a custom pipeline holds.
+fn variables_of(node: &Node, kind: Kind) -> Option<&Entry> {
+    let entry = node.as_map()?.get("variables")?;
+    (kind == Kind::Custom).then_some(entry)
+}
+
+fn read_variables(
+    node: &Node,
+    entry: &Entry,
+    is_first: bool,
+    into: &mut Vec<CustomVariable>,
     report: &mut Report,
-) -> Option<&'n [Rc<Node>]> {
+) {
+    if let Some(map) = node.as_map() {
+        let others = map.entries.iter().filter(|other| other.key != entry.key);
+        for other in others {
+            let message = format!("{} and `variables` stand in one item", quote(&other.key));
+            report
+                .error("two-items", other.key_span, message)
+                .help("begin it with a dash of its own");
+        }
+    }
+    if !is_first {
+        let message = "`variables` stand first in a custom pipeline";
+        report.warning("misplaced-variables", entry.key_span, message);
+    }
+    variables::read(entry, into, report);
+}
+
+/// The items of a pipeline; at least one.
+fn listed<'n>(entry: &'n Entry, report: &mut Report) -> Option<&'n [Rc<Node>]> {
     let name = quote(&entry.key);
     let node = &entry.value;
     let Some(items) = node.as_list() else {
@@ -84,14 +141,6 @@ fn listed<'n>(
         }
         return None;
     };
-    let is_variables = |node: &Node| {
-        node.as_map()
-            .is_some_and(|map| map.get("variables").is_some())
-    };
-    let items = match items.split_first() {
-        Some((first, rest)) if variables == Variables::MayComeFirst && is_variables(first) => rest,
-        _ => items,
-    };
     if items.is_empty() {
         let message = format!("the pipeline {name} has no step");
         report.error("empty-pipeline", entry.key_span, message);
@@ -101,31 +150,38 @@ fn listed<'n>(
 }
 
 /// A pipeline of another file, as one step that says that it cannot be run.
-fn imported(map: &Map, import: &Entry, defaults: &Defaults, report: &mut Report) -> Pipeline {
-    if shape::text(&import.value, "an import", report).is_none() {
+fn imported(entry: &Entry, defaults: &Defaults, report: &mut Report) -> Pipeline {
+    let form = Form::Place("pipeline");
+    let import = entry.value.as_map().and_then(|map| map.get("import"));
+    let Some(import) = import else {
+        listed(entry, report);
+        return Pipeline::default();
+    };
+    if !fits(&entry.value, &form) {
+        explain(
+            &entry.value,
+            &form,
+            &quote(&entry.key),
+            entry.key_span,
+            report,
+        );
         return Pipeline::default();
     }
-    let mut lacking = Lacking::default();
-    shape::keys(map, "pipeline", &mut lacking, report);
-    let line = import.key_span.line;
-    let step = Step {
-        name: Some("import".to_owned()),
-        line,
-        max_time_secs: defaults.max_time_secs,
-        runs_on: defaults.runs_on.clone(),
-        retry: RetryRequest::default(),
-        stands_alone: true,
-        kind: StepKind::Unsupported {
-            what: quote(&import.key),
-            line,
-        },
-    };
+    shape::below(&entry.value, &form, &mut Lacking::default(), report);
+    let step = step::unsupported(import, defaults);
     Pipeline {
         items: vec![Item::Step(Box::new(step))],
+        variables: Vec::new(),
     }
 }
 
-fn item(node: &Node, is_first: bool, defaults: &Defaults, report: &mut Report) -> Option<Item> {
+fn item(
+    node: &Node,
+    is_first: bool,
+    kind: Kind,
+    defaults: &Defaults,
+    report: &mut Report,
+) -> Option<Item> {
     let Some(map) = node.as_map() else {
         let message = format!(
             "an item of a pipeline is a mapping, and this is {}",
@@ -146,24 +202,17 @@ fn item(node: &Node, is_first: bool, defaults: &Defaults, report: &mut Report) -
         return None;
     };
     beside(map, entry, report)?;
-    let mut lacking = Lacking::default();
-    shape::keys(map, "item", &mut lacking, report);
+    shape::keys(map, "item", &mut Lacking::default(), report);
     match &*entry.key {
         "step" => {
-            let step = step::read(entry, defaults, &lacking, report)?;
+            let step = step::read(entry, defaults, report)?;
             if is_first {
                 refuse_manual(&entry.value, report);
             }
             Some(Item::Step(Box::new(step)))
         }
-        "final" => {
-            let step = step::read(entry, defaults, &lacking, report)?;
-            Some(Item::Step(Box::new(Step {
-                stands_alone: true,
-                ..step
-            })))
-        }
-        "parallel" => parallel(entry, defaults, report).map(Item::Parallel),
+        "final" => final_step(entry, kind, defaults, report),
+        "parallel" => parallel(entry, defaults, report),
         "stage" => stage(entry, is_first, defaults, report),
         _ => {
             let message = "`variables` stand first in a custom pipeline, and nowhere else";
@@ -173,108 +222,64 @@ fn item(node: &Node, is_first: bool, defaults: &Defaults, report: &mut Report) -
     }
 }
 
-/// An item without `step`, `parallel` or `stage`.
-fn no_item(map: &Map, node: &Node, report: &mut Report) {
-    if let Some(entry) = map
-        .entries
-        .iter()
-        .find(|entry| keys::find("step", &entry.key).is_some())
-    {
+/// <https://support.atlassian.com/bitbucket-cloud/docs/step-options/>
+fn final_step(entry: &Entry, kind: Kind, defaults: &Defaults, report: &mut Report) -> Option<Item> {
+    if kind == Kind::Custom {
+        let message = "a custom pipeline has no `final`";
         report
-            .error(
-                "no-step",
-                entry.key_span,
-                format!("{} stands outside a step", quote(&entry.key)),
-            )
-            .help("put `- step:` above it and indent it by four blanks more than the dash");
-        return;
+            .error("final-in-custom", entry.key_span, message)
+            .help("make it the last `- step:`");
+        return None;
     }
-    match map.entries.first() {
-        None => {
-            report
-                .error("no-step", node.span, "this item is empty")
-                .help("write `- step:`");
-        }
-        Some(_) => shape::keys(map, "item", &mut Lacking::default(), report),
-    }
-}
-
-/// Refuses keys beside `step:`, which is what a slip of the indentation looks like to YAML.
-fn beside(map: &Map, kind: &Entry, report: &mut Report) -> Option<()> {
-    let is_inner = |entry: &&Entry| {
-        matches!(keys::find(&kind.key, &entry.key), Some(key) if key.tier != Tier::Refused)
-            || (&*kind.key == "final" && keys::find("step", &entry.key).is_some())
-    };
-    let slipped = map
-        .entries
-        .iter()
-        .filter(|entry| entry.key != kind.key)
-        .find(is_inner);
-    let kind_name = quote(&kind.key);
-    if let Some(slipped) = slipped {
-        let message = if kind.value.is_null() {
-            format!(
-                "{kind_name} is empty, and {} stands beside it, not below",
-                quote(&slipped.key)
-            )
-        } else {
-            format!(
-                "{} stands beside {kind_name}, not below",
-                quote(&slipped.key)
-            )
+    let mut step = step::read(entry, defaults, report)?;
+    let map = entry.value.as_map()?;
+    for key in ["deployment", "fail-fast", "trigger"] {
+        let Some(found) = map.get(key) else {
+            continue;
         };
-        report
-            .error("indent-slip", slipped.key_span, message)
-            .help(format!("indent it by two blanks more than {kind_name}"));
-        return None;
+        if key != "trigger" || found.value.as_string() != Some("automatic") {
+            let message = format!("{} cannot stand in a `final` step", quote(&found.key));
+            report
+                .error("in-final", found.key_span, message)
+                .help("it runs after everything else, without being asked");
+        }
     }
-    let other = map
-        .entries
-        .iter()
-        .find(|entry| entry.key != kind.key && keys::find("item", &entry.key).is_some());
-    if let Some(other) = other {
-        let message = format!("{} and {kind_name} stand in one item", quote(&other.key));
-        report
-            .error("two-items", other.key_span, message)
-            .help("begin it with a dash of its own");
-        return None;
+    if let Some(condition) = map.get("condition") {
+        let message = "`condition` has no effect in a `final` step";
+        report.warning("no-effect", condition.key_span, message);
+        step.condition = None;
     }
-    Some(())
+    Some(Item::Final(Box::new(step)))
 }
 
-/// <https://support.atlassian.com/bitbucket-cloud/docs/pipeline-triggers/>
-fn refuse_manual(node: &Node, report: &mut Report) {
-    if let Some(map) = node.as_map()
-        && let Some(trigger) = map.get("trigger")
-        && trigger.value.as_text() == Some("manual")
-    {
-        report
-            .error(
-                "manual-first",
-                trigger.key_span,
-                "the first step of a pipeline cannot be manual",
-            )
-            .help("a push starts it; make a `custom` pipeline for what is started by hand");
-    }
-}
-
-fn parallel(entry: &Entry, defaults: &Defaults, report: &mut Report) -> Option<Vec<Step>> {
+fn parallel(entry: &Entry, defaults: &Defaults, report: &mut Report) -> Option<Item> {
+    let mut fail_fast = false;
     let list = match &entry.value.value {
         Value::Map(map) => {
             shape::keys(map, "parallel", &mut Lacking::default(), report);
+            let group = map.get("fail-fast").map(|entry| entry.value.as_bool());
+            fail_fast = group.flatten() == Some(true);
             let Some(steps) = map.get("steps") else {
-                report.error(
-                    "empty-parallel",
-                    entry.key_span,
-                    "this `parallel` has no `steps`",
-                );
+                let message = "this `parallel` has no `steps`";
+                report.error("empty-parallel", entry.key_span, message);
                 return None;
             };
             steps
         }
         Value::Scalar(_) | Value::List(_) => entry,
     };
-    steps(list, "parallel", defaults, &Lacking::default(), report)
+    let items = group(list, "parallel", report)?;
+    let mut steps = Vec::new();
+    for node in items {
+        let Some((map, entry)) = step_of(node, "parallel", report) else {
+            continue;
+        };
+        if beside(map, entry, report).is_some() {
+            shape::keys(map, "item", &mut Lacking::default(), report);
+            steps.extend(step::read(entry, defaults, report));
+        }
+    }
+    Some(Item::Parallel { steps, fail_fast })
 }
 
 fn stage(entry: &Entry, is_first: bool, defaults: &Defaults, report: &mut Report) -> Option<Item> {
@@ -288,46 +293,80 @@ fn stage(entry: &Entry, is_first: bool, defaults: &Defaults, report: &mut Report
         report.error("empty-stage", entry.key_span, "this stage has no `steps`");
         return None;
     };
-    let name = map
-        .get("name")
-        .and_then(|name| step::name(&name.value, report));
-    let steps = steps(list, "stage", defaults, &lacking, report)?;
-    let items = list.value.as_list().unwrap_or_default();
-    for (index, item) in items.iter().enumerate() {
-        let Some(step) = item.as_map().and_then(|map| map.get("step")) else {
+    let items = group(list, "stage", report)?;
+    let mut steps = Vec::new();
+    for (index, node) in items.iter().enumerate() {
+        let Some(step) = step_of_stage(node, defaults, report) else {
             continue;
         };
         if is_first && index == 0 {
-            refuse_manual(&step.value, report);
+            let entry = node.as_map().and_then(|map| map.get("step"));
+            entry
+                .into_iter()
+                .for_each(|entry| refuse_manual(&entry.value, report));
         }
-        if let Some(condition) = step.value.as_map().and_then(|map| map.get("condition")) {
-            report
-                .error(
-                    "condition-in-stage",
-                    condition.key_span,
-                    "a step of a stage has no condition",
-                )
-                .help("put the condition on the stage");
+        steps.push(step);
+    }
+    let condition = step::condition(map, report);
+    for step in &mut steps {
+        step.condition.clone_from(&condition);
+        if let Some((what, line)) = lacking.first() {
+            step.kind = step::or_unsupported(&step.kind, what, line);
         }
     }
-    Some(Item::Stage { name, steps })
+    if let (Some(first), Some(line)) = (steps.first_mut(), step::is_manual(map)) {
+        first.manual.get_or_insert(line);
+    }
+    Some(Item::Stage {
+        name: map.get("name").and_then(|name| step::name(&name.value)),
+        steps,
+        deployment: step::deployment(map),
+    })
 }
 
-/// The steps of a parallel group or a stage: items that are steps and nothing else.
-fn steps(
-    list: &Entry,
-    place: &str,
-    defaults: &Defaults,
-    lacking: &Lacking,
-    report: &mut Report,
-) -> Option<Vec<Step>> {
+/// A step of a stage. The language's schema leaves the item around it open, so only a warning is due there.
+fn step_of_stage(node: &Node, defaults: &Defaults, report: &mut Report) -> Option<Step> {
+    let map = shape::map(node, "an item of a stage", report)?;
+    let nested = ["parallel", "stage", "final"];
+    let other = map
+        .entries
+        .iter()
+        .find(|entry| nested.contains(&&*entry.key));
+    if let (None, Some(other)) = (map.get("step"), other) {
+        let what = format!("{} inside a stage", quote(&other.key));
+        let why = "a stage holds steps only";
+        Lacking::default().note(&what, why, other.key_span, report);
+        return Some(step::unsupported(other, defaults));
+    }
+    let (map, entry) = step_of(node, "stage", report)?;
+    if entry.value.is_null() {
+        beside(map, entry, report)?;
+    }
+    for other in map.entries.iter().filter(|other| other.key != entry.key) {
+        let message = format!(
+            "{} stands beside `step` and has no effect",
+            quote(&other.key)
+        );
+        report
+            .warning("indent-slip", other.key_span, message)
+            .help("indent it by two blanks more than `step`");
+    }
+    let step = step::read(entry, defaults, report)?;
+    if let Some(condition) = entry.value.as_map().and_then(|map| map.get("condition")) {
+        let message = "a step of a stage has no condition";
+        report
+            .error("condition-in-stage", condition.key_span, message)
+            .help("put the condition on the stage");
+    }
+    Some(step)
+}
+
+/// The items of a parallel group or a stage.
+fn group<'n>(list: &'n Entry, place: &str, report: &mut Report) -> Option<&'n [Rc<Node>]> {
     let items = shape::list(&list.value, &quote(&list.key), report)?;
     if items.is_empty() {
-        report.error(
-            "empty-group",
-            list.key_span,
-            format!("this {place} has no step"),
-        );
+        let message = format!("this {place} has no step");
+        report.error("empty-group", list.key_span, message);
         return None;
     }
     if let Some(surplus) = items.get(WIDTH_MAX) {
@@ -335,32 +374,29 @@ fn steps(
         report.error("too-many-steps", surplus.span, message);
         return None;
     }
-    let mut read = Vec::new();
-    for node in items {
-        let Some(map) = shape::map(node, &format!("an item of a {place}"), report) else {
-            continue;
-        };
-        let Some(step) = map.get("step") else {
-            match map
-                .entries
-                .iter()
-                .find(|entry| matches!(&*entry.key, "parallel" | "stage" | "final"))
-            {
-                Some(other) => {
-                    let message = format!(
-                        "a {place} holds steps only, and this is {}",
-                        quote(&other.key)
-                    );
-                    report.error("nested-group", other.key_span, message);
-                }
-                None => no_item(map, node, report),
-            }
-            continue;
-        };
-        if beside(map, step, report).is_some() {
-            shape::keys(map, "item", &mut Lacking::default(), report);
-            read.extend(step::read(step, defaults, lacking, report));
-        }
+    Some(items)
+}
+
+/// The step of an item of a group.
+fn step_of<'n>(node: &'n Node, place: &str, report: &mut Report) -> Option<(&'n Map, &'n Entry)> {
+    let map = shape::map(node, &format!("an item of a {place}"), report)?;
+    if let Some(step) = map.get("step") {
+        return Some((map, step));
     }
-    Some(read)
+    let nested = ["parallel", "stage", "final"];
+    match map
+        .entries
+        .iter()
+        .find(|entry| nested.contains(&&*entry.key))
+    {
+        Some(other) => {
+            let message = format!(
+                "a {place} holds steps only, and this is {}",
+                quote(&other.key)
+            );
+            report.error("nested-group", other.key_span, message);
+        }
+        None => no_item(map, node, report),
+    }
+    None
 }

@@ -2,9 +2,15 @@
 //!
 //! A line is a text for the shell. A pipe or an agent is recognised, and the step that holds one is unsupported.
 
+use super::explain::explain;
+use super::fits::fits;
+use super::keys::Form;
 use super::shape::{self, Lacking};
 use crate::diagnostic::{Report, quote};
 use crate::tree::{Entry, Map, Node, Value};
+
+/// What may stand in a script beside text.
+const TASKS: [Form; 2] = [Form::Place("pipe"), Form::Place("agent task")];
 
 /// Reads the lines below a key.
 pub(super) fn lines(entry: &Entry, lacking: &mut Lacking, report: &mut Report) -> Vec<String> {
@@ -17,17 +23,11 @@ pub(super) fn lines(entry: &Entry, lacking: &mut Lacking, report: &mut Report) -
         );
         return Vec::new();
     }
-    if entry.value.as_text().is_some() {
+    let Some(items) = entry.value.as_list() else {
+        let message = format!("{key} is a list, and this is {}", entry.value.described());
         report
-            .error(
-                "wrong-kind",
-                entry.value.span,
-                format!("{key} is a list, and this is a text"),
-            )
+            .error("wrong-kind", entry.value.span, message)
             .help("begin each line of the script with `- `");
-        return Vec::new();
-    }
-    let Some(items) = shape::list(&entry.value, &key, report) else {
         return Vec::new();
     };
     if items.is_empty() {
@@ -51,9 +51,14 @@ fn line(item: &Node, lacking: &mut Lacking, report: &mut Report) -> Option<Strin
                 .help("remove it, or write the command on the same line");
             None
         }
-        Value::Scalar(scalar) => Some(scalar.text.clone()),
+        Value::Scalar(_) => {
+            if item.as_string().is_none() {
+                explain(item, &Form::Text, "a line of a script", item.span, report);
+            }
+            item.as_string().map(str::to_owned)
+        }
         Value::Map(map) => {
-            not_a_line(map, item, lacking, report);
+            task(map, item, lacking, report);
             None
         }
         Value::List(_) => {
@@ -65,12 +70,18 @@ fn line(item: &Node, lacking: &mut Lacking, report: &mut Report) -> Option<Strin
     }
 }
 
-fn not_a_line(map: &Map, item: &Node, lacking: &mut Lacking, report: &mut Report) {
-    if map.get("pipe").is_some() || map.get("agent").is_some() {
-        shape::keys(map, "script", lacking, report);
+/// A pipe or an agent, or a line that YAML took for a mapping.
+fn task(map: &Map, item: &Node, lacking: &mut Lacking, report: &mut Report) {
+    if map.get("pipe").is_none() && map.get("agent").is_none() {
+        report
+            .error("script-line-mapping", item.span, "this line of the script was read as a mapping")
+            .help("YAML takes `: ` for a key and its value; put the whole line into single quotes, or below `- |`");
         return;
     }
-    report
-        .error("script-line-mapping", item.span, "this line of the script was read as a mapping")
-        .help("YAML takes `: ` for a key and its value; put the whole line into single quotes, or below `- |`");
+    let form = Form::OneOf(&TASKS);
+    if fits(item, &form) {
+        shape::below(item, &form, lacking, report);
+    } else {
+        explain(item, &form, "an item of a script", item.span, report);
+    }
 }

@@ -1,18 +1,14 @@
 //! What every reader asks of a node: to be a mapping, a list, a text; and to have only keys that are known.
 //!
-//! The table of keys is applied here. Values of keys that this version does not honour are not looked into.
+//! The table of keys is applied here.
 
 use std::rc::Rc;
 
-use super::keys::{self, Tier};
+use super::explain::explain;
+use super::fits::fits;
+use super::keys::{self, Form, Key, Tier};
 use crate::diagnostic::{Report, Severity, Span, quote};
 use crate::tree::{Entry, Map, Node};
-
-/// Places in which an unknown key refuses the file: items of a pipeline, because the language's schema closes them, and the
-/// keys of a wasm step, because a misspelt grant or limit must not vanish.
-const CLOSED_PLACES: &[&str] = &[
-    "item", "wasm", "module", "grants", "secret", "limits", "retry",
-];
 
 /// The first thing in a step that this version cannot do.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +31,10 @@ impl Lacking {
         }
     }
 
+    pub(super) fn first(&self) -> Option<(&str, u32)> {
+        self.0.as_ref().map(|(what, line)| (what.as_str(), *line))
+    }
+
     pub(super) fn into_first(self) -> Option<(String, u32)> {
         self.0
     }
@@ -44,38 +44,89 @@ impl Lacking {
     }
 }
 
-/// Applies the table to the keys of a mapping. Honoured keys are left to the caller.
+/// Applies the table to the keys of a mapping: their forms, and what this version does with them. What is below a key is
+/// held to the table too, unless a reader of its own comes for it.
 pub(super) fn keys(map: &Map, place: &str, lacking: &mut Lacking, report: &mut Report) {
     for entry in &map.entries {
         let Some(key) = keys::find(place, &entry.key) else {
             unknown(entry, place, report);
             continue;
         };
-        if key.tier == Tier::Honoured || asks_for_default(&entry.value, key.default) {
+        if !fits(&entry.value, &key.form) {
+            // A key that only one of several variants knows was looked at together with its mapping.
+            if !keys::place(place)
+                .variants
+                .iter()
+                .any(|variant| variant.with.contains(&key.name))
+            {
+                explain(
+                    &entry.value,
+                    &key.form,
+                    &quote(&entry.key),
+                    entry.key_span,
+                    report,
+                );
+            }
             continue;
         }
-        if entry.value.is_null() {
-            let message = format!("{} is empty and has no effect", quote(&entry.key));
-            report.warning("empty-key", entry.key_span, message);
-            continue;
+        remark_on(entry, key, lacking, report);
+        below(&entry.value, &key.form, lacking, report);
+    }
+}
+
+/// Applies the table below a value that has its form.
+pub(super) fn below(node: &Node, form: &Form, lacking: &mut Lacking, report: &mut Report) {
+    match form {
+        Form::Place(name) => {
+            if let Some(map) = node.as_map() {
+                keys(map, name, lacking, report);
+            }
         }
-        let name = match place {
-            "file" | "pipeline" | "item" | "stage" | "step" | "wasm" | "script" => {
-                quote(&entry.key)
+        Form::List { of, .. } => {
+            for item in node.as_list().unwrap_or_default() {
+                below(item, of, lacking, report);
             }
-            place => quote(&format!("{place}.{}", entry.key)),
-        };
-        match key.tier {
-            Tier::Honoured | Tier::Accepted => {}
-            Tier::Warned => {
-                let message = format!("{name} has no effect here: {}", key.note);
-                report.warning("no-effect", entry.key_span, message);
+        }
+        Form::Map { of, .. } => {
+            for entry in node.as_map().map(|map| &map.entries).into_iter().flatten() {
+                below(&entry.value, of, lacking, report);
             }
-            Tier::Unsupported => lacking.note(&name, key.note, entry.key_span, report),
-            Tier::Refused => {
-                let message = format!("{name} cannot stand here: {}", key.note);
-                report.error("refused-key", entry.key_span, message);
+        }
+        Form::OneOf(forms) => {
+            if let Some(form) = forms.iter().find(|form| fits(node, form)) {
+                below(node, form, lacking, report);
             }
+        }
+        _ => {}
+    }
+}
+
+/// What this version does with a key, if its author should know.
+fn remark_on(entry: &Entry, key: &Key, lacking: &mut Lacking, report: &mut Report) {
+    if matches!(key.tier, Tier::Honoured) || asks_for_default(&entry.value, key.default) {
+        return;
+    }
+    if entry.value.is_null() {
+        let message = format!("{} is empty and has no effect", quote(&entry.key));
+        report.warning("empty-key", entry.key_span, message);
+        return;
+    }
+    let name = match key.place {
+        "file" | "pipeline" | "item" | "stage" | "step" | "wasm" | "pipe" | "agent task" => {
+            quote(key.name)
+        }
+        place => quote(&format!("{place}.{}", key.name)),
+    };
+    match key.tier {
+        Tier::Honoured | Tier::Accepted => {}
+        Tier::Warned => {
+            let message = format!("{name} has no effect here: {}", key.note);
+            report.warning("no-effect", entry.key_span, message);
+        }
+        Tier::Unsupported => lacking.note(&name, key.note, entry.key_span, report),
+        Tier::Refused => {
+            let message = format!("{name} cannot stand here: {}", key.note);
+            report.error("refused-key", entry.key_span, message);
         }
     }
 }
@@ -89,12 +140,12 @@ fn asks_for_default(value: &Node, default: &str) -> bool {
     }
 }
 
-fn unknown(entry: &Entry, place: &str, report: &mut Report) {
+pub(super) fn unknown(entry: &Entry, place: &str, report: &mut Report) {
     // Every key here is a place for anchors.
     if place == "definitions" {
         return;
     }
-    let severity = if CLOSED_PLACES.contains(&place) {
+    let severity = if keys::place(place).is_closed {
         Severity::Error
     } else {
         Severity::Warning
@@ -130,7 +181,7 @@ fn place_name(place: &str) -> String {
         "file" => "a pipeline file".to_owned(),
         "item" => "an item of a pipeline".to_owned(),
         "step" | "stage" => format!("a {place}"),
-        "script" => "an item of a script".to_owned(),
+        "pipe" | "cache" | "service" | "variable" => format!("a {place}"),
         place => format!("`{place}`"),
     }
 }

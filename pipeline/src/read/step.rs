@@ -3,16 +3,22 @@
 //! A step has a script or a module. What it asks for beyond this version is remembered, so that the step fails when its
 //! turn comes and not silently does something else.
 
+mod gate;
+mod retry;
+
 use std::collections::BTreeSet;
 
+use super::definitions::Definitions;
 use super::image::{self, Image};
 use super::shape::{self, Lacking};
 use super::values::TIME_SECS_MAX;
-use super::{keys, script, wasm};
+use super::{artifacts, keys, script, wasm};
 use crate::diagnostic::{Report, quote};
 use crate::graph::model::Step;
-use crate::plan::{RetryCause, RetryRequest, ScriptStep, StepKind};
+use crate::plan::{Artifacts, ClonePlan, RetryRequest, ScriptStep, StepKind};
 use crate::tree::{Entry, Map, Node, Value};
+
+pub(super) use gate::{condition, deployment, is_manual};
 
 /// What Bitbucket gives a step that says nothing.
 /// <https://support.atlassian.com/bitbucket-cloud/docs/global-options/>
@@ -21,27 +27,21 @@ const MAX_TIME_DEFAULT_SECS: u64 = 120 * 60;
 /// Characters of a name that are kept. A name fills one line of a page; a plan may hold one in every step.
 const NAME_CHARS_MAX: usize = 200;
 
-/// Labels of one step, and characters of one label: the bounds of the language's schema.
-const LABELS_MAX: usize = 10;
-const LABEL_CHARS_MAX: usize = 50;
-
-/// More tries than this only delay the bad news.
-const RETRIES_MAX: u64 = 10;
-
 /// What a file says for every step that says nothing else.
 #[derive(Debug)]
 pub(super) struct Defaults {
     image: Image,
     pub(super) max_time_secs: u64,
     pub(super) runs_on: Vec<String>,
-    clone: Lacking,
+    clone: ClonePlan,
     runtime: Lacking,
     /// A container engine for scripts.
     docker: Lacking,
+    definitions: Definitions,
 }
 
 impl Defaults {
-    /// Reads them from the file's own mapping.
+    /// Reads them from the file's own mapping, whose keys have been held to the table.
     pub(super) fn read(file: &Map, report: &mut Report) -> Self {
         let mut defaults = Self {
             image: file
@@ -50,20 +50,29 @@ impl Defaults {
                 .unwrap_or_default(),
             max_time_secs: MAX_TIME_DEFAULT_SECS,
             runs_on: Vec::new(),
-            clone: Lacking::default(),
+            clone: file.get("clone").map(clone).unwrap_or_default(),
             runtime: Lacking::default(),
             docker: Lacking::default(),
+            definitions: file
+                .get("definitions")
+                .and_then(|definitions| definitions.value.as_map())
+                .map(Definitions::read)
+                .unwrap_or_default(),
         };
-        if let Some(clone) = file.get("clone") {
-            read_clone(clone, &mut defaults.clone, report);
+        let Some(options) = file
+            .get("options")
+            .and_then(|options| options.value.as_map())
+        else {
+            return defaults;
+        };
+        if let Some(docker) = options.get("docker")
+            && docker.value.as_bool() == Some(true)
+        {
+            let why = "a script step has no container engine";
+            defaults
+                .docker
+                .note("`options.docker`", why, docker.key_span, report);
         }
-        let Some(options) = file.get("options") else {
-            return defaults;
-        };
-        let Some(options) = shape::map(&options.value, "`options`", report) else {
-            return defaults;
-        };
-        shape::keys(options, "options", &mut defaults.docker, report);
         if let Some(secs) = options
             .get("max-time")
             .and_then(|entry| max_time_secs(entry, report))
@@ -71,22 +80,17 @@ impl Defaults {
             defaults.max_time_secs = secs;
         }
         if let Some(entry) = options.get("runs-on") {
-            defaults.runs_on = runs_on(entry, report);
+            defaults.runs_on = runs_on(entry, &mut defaults.runtime, report);
         }
         if let Some(entry) = options.get("runtime") {
-            read_runtime(entry, &mut defaults.runtime, report);
+            runtime(entry, &mut defaults.runtime, report);
         }
         defaults
     }
 }
 
-/// Reads the step below its key. `outer` is what the item or stage around it lacks.
-pub(super) fn read(
-    entry: &Entry,
-    defaults: &Defaults,
-    outer: &Lacking,
-    report: &mut Report,
-) -> Option<Step> {
+/// Reads the step below its key.
+pub(super) fn read(entry: &Entry, defaults: &Defaults, report: &mut Report) -> Option<Step> {
     if entry.value.is_null() {
         report
             .error("empty-step", entry.key_span, "this step is empty")
@@ -96,40 +100,89 @@ pub(super) fn read(
     let map = shape::map(&entry.value, "a step", report)?;
     let mut lacking = Lacking::default();
     shape::keys(map, "step", &mut lacking, report);
-    let name = map.get("name").and_then(|entry| name(&entry.value, report));
     let max_time = map
         .get("max-time")
         .and_then(|entry| max_time_secs(entry, report));
     let runs_on = match map.get("runs-on") {
-        Some(entry) => runs_on(entry, report),
+        Some(entry) => runs_on(entry, &mut lacking, report),
         None => defaults.runs_on.clone(),
     };
-    let retry = map
-        .get("retry")
-        .map(|entry| retry(entry, report))
-        .unwrap_or_default();
-    match map.get("clone") {
-        Some(entry) => read_clone(entry, &mut lacking, report),
-        None => lacking.inherit(&defaults.clone),
+    if map.get("runtime").is_none() {
+        lacking.inherit(&defaults.runtime);
     }
-    match map.get("runtime") {
-        Some(entry) => read_runtime(entry, &mut lacking, report),
-        None => lacking.inherit(&defaults.runtime),
-    }
+    let definitions = &defaults.definitions;
+    let caches = map
+        .get("caches")
+        .map(|entry| definitions.caches(entry, &mut lacking, report));
+    let services = map
+        .get("services")
+        .map(|entry| definitions.services(entry, report));
+    let retry = map.get("retry").map(|entry| retry::read(entry, report));
+    let artifacts = map
+        .get("artifacts")
+        .map(|entry| artifacts::read(entry, report));
+    let bool_of = |key: &str| map.get(key).and_then(|entry| entry.value.as_bool());
     let kind = kind(entry, map, defaults, &mut lacking, report)?;
-    lacking.inherit(outer);
     Some(Step {
-        name,
+        name: map.get("name").and_then(|entry| name(&entry.value)),
         line: entry.key_span.line,
         max_time_secs: max_time.unwrap_or(defaults.max_time_secs),
         runs_on,
-        retry,
-        stands_alone: stands_alone(map),
+        retry: retry.unwrap_or_default(),
+        fail_fast: bool_of("fail-fast"),
+        manual: is_manual(map),
+        condition: condition(map, report),
+        artifacts: artifacts.unwrap_or_default(),
+        caches: caches.unwrap_or_default(),
+        services: services.unwrap_or_default(),
+        deployment: deployment(map),
+        concurrency_group: gate::concurrency_group(map),
+        clone: map
+            .get("clone")
+            .map_or_else(|| defaults.clone.clone(), clone),
+        oidc: bool_of("oidc") == Some(true),
         kind: match lacking.into_first() {
             Some((what, line)) => StepKind::Unsupported { what, line },
             None => kind,
         },
     })
+}
+
+/// A step that stands for something that cannot be run: another file's pipeline, a group inside a stage.
+pub(super) fn unsupported(key: &Entry, defaults: &Defaults) -> Step {
+    let line = key.key_span.line;
+    Step {
+        name: Some(key.key.to_string()),
+        line,
+        max_time_secs: defaults.max_time_secs,
+        runs_on: defaults.runs_on.clone(),
+        retry: RetryRequest::default(),
+        fail_fast: None,
+        manual: None,
+        condition: None,
+        artifacts: Artifacts::default(),
+        caches: Vec::new(),
+        services: Vec::new(),
+        deployment: None,
+        concurrency_group: None,
+        clone: defaults.clone.clone(),
+        oidc: false,
+        kind: StepKind::Unsupported {
+            what: quote(&key.key),
+            line,
+        },
+    }
+}
+
+/// What a step does that stands inside something that cannot be done. Its own lack is named first.
+pub(super) fn or_unsupported(kind: &StepKind, what: &str, line: u32) -> StepKind {
+    match kind {
+        StepKind::Unsupported { .. } => kind.clone(),
+        StepKind::Script(_) | StepKind::Wasm(_) => StepKind::Unsupported {
+            what: what.to_owned(),
+            line,
+        },
+    }
 }
 
 fn kind(
@@ -143,29 +196,11 @@ fn kind(
         refuse_beside_wasm(map, report);
         return wasm::read(module, lacking, report).map(StepKind::Wasm);
     }
-    let starts_pipeline = map
-        .get("type")
-        .is_some_and(|entry| entry.value.as_text() == Some("pipeline"));
     let lines = match map.get("script") {
         Some(script) => script::lines(script, lacking, report),
-        None if starts_pipeline => Vec::new(),
+        None if starts_pipeline(map) => Vec::new(),
         None => {
-            let remark = report.error(
-                "no-script",
-                entry.key_span,
-                "this step has no `script` and no `wasm`",
-            );
-            let near = map.entries.iter().find(|entry| {
-                keys::find("step", &entry.key).is_none()
-                    && matches!(keys::nearest("step", &entry.key), Some("script" | "wasm"))
-            });
-            if let Some(near) = near {
-                remark.help(format!(
-                    "did you mean it by {} in line {}?",
-                    quote(&near.key),
-                    near.key_span.line
-                ));
-            }
+            no_script(entry, map, report);
             return None;
         }
     };
@@ -179,10 +214,35 @@ fn kind(
     lacking.inherit(&image.lacking);
     lacking.inherit(&defaults.docker);
     Some(StepKind::Script(ScriptStep {
-        image: image.name,
+        image: image.plan,
         script: lines,
         after_script: after_script.unwrap_or_default(),
     }))
+}
+
+/// Whether a step starts another pipeline, and so needs no script. It is unsupported by either key.
+fn starts_pipeline(map: &Map) -> bool {
+    let is_pipeline = |entry: &Entry| entry.value.as_string() == Some("pipeline");
+    map.get("type").is_some_and(is_pipeline) || map.get("custom").is_some()
+}
+
+fn no_script(entry: &Entry, map: &Map, report: &mut Report) {
+    let remark = report.error(
+        "no-script",
+        entry.key_span,
+        "this step has no `script` and no `wasm`",
+    );
+    let near = map.entries.iter().find(|entry| {
+        keys::find("step", &entry.key).is_none()
+            && matches!(keys::nearest("step", &entry.key), Some("script" | "wasm"))
+    });
+    if let Some(near) = near {
+        remark.help(format!(
+            "did you mean it by {} in line {}?",
+            quote(&near.key),
+            near.key_span.line
+        ));
+    }
 }
 
 fn refuse_beside_wasm(map: &Map, report: &mut Report) {
@@ -214,23 +274,9 @@ fn refuse_beside_wasm(map: &Map, report: &mut Report) {
     }
 }
 
-fn stands_alone(map: &Map) -> bool {
-    let is_manual = map
-        .get("trigger")
-        .is_some_and(|entry| entry.value.as_text() == Some("manual"));
-    is_manual
-        || ["deployment", "environment", "concurrency-group"]
-            .iter()
-            .any(|key| map.get(key).is_some())
-}
-
 /// A name on one line: control characters become blanks, and what is too long is cut.
-pub(super) fn name(node: &Node, report: &mut Report) -> Option<String> {
-    let text = if node.as_text() == Some("") {
-        ""
-    } else {
-        shape::text(node, "a name", report)?
-    };
+pub(super) fn name(node: &Node) -> Option<String> {
+    let text = node.as_string()?.trim();
     let one_line = |character: char| {
         if character.is_control() {
             ' '
@@ -238,29 +284,15 @@ pub(super) fn name(node: &Node, report: &mut Report) -> Option<String> {
             character
         }
     };
-    let mut name: String = text
-        .trim()
-        .chars()
-        .take(NAME_CHARS_MAX)
-        .map(one_line)
-        .collect();
-    if text.trim().chars().count() > NAME_CHARS_MAX {
+    let mut name: String = text.chars().take(NAME_CHARS_MAX).map(one_line).collect();
+    if text.chars().count() > NAME_CHARS_MAX {
         name.push('…');
     }
     (!name.is_empty()).then_some(name)
 }
 
 fn max_time_secs(entry: &Entry, report: &mut Report) -> Option<u64> {
-    let Some(minutes) = entry.value.as_number().filter(|&minutes| minutes > 0) else {
-        report
-            .error(
-                "max-time",
-                entry.value.span,
-                "`max-time` is a whole number of minutes above zero",
-            )
-            .help("write a number without quotes and unit: `max-time: 30`");
-        return None;
-    };
+    let minutes = entry.value.as_whole().filter(|&minutes| minutes > 0)?;
     let secs = minutes.saturating_mul(60);
     if secs > TIME_SECS_MAX {
         report.warning(
@@ -272,23 +304,24 @@ fn max_time_secs(entry: &Entry, report: &mut Report) -> Option<u64> {
     Some(secs.min(TIME_SECS_MAX))
 }
 
-fn runs_on(entry: &Entry, report: &mut Report) -> Vec<String> {
+fn runs_on(entry: &Entry, lacking: &mut Lacking, report: &mut Report) -> Vec<String> {
     let nodes = match &entry.value.value {
         Value::List(items) => items.as_slice(),
         Value::Scalar(_) | Value::Map(_) => std::slice::from_ref(&entry.value),
     };
-    if nodes.is_empty() || nodes.len() > LABELS_MAX {
-        let message = format!("`runs-on` has between one and {LABELS_MAX} labels");
-        report.error("runs-on", entry.key_span, message);
-    }
     let mut labels = BTreeSet::new();
-    for node in nodes.iter().take(LABELS_MAX) {
-        let Some(label) = shape::text(node, "a label", report) else {
+    for node in nodes {
+        let Some(label) = node.as_string() else {
             continue;
         };
-        if label.chars().count() > LABEL_CHARS_MAX || label.contains(char::is_control) {
-            let message = format!("a label has at most {LABEL_CHARS_MAX} printable characters");
-            report.error("runs-on", node.span, message);
+        if label.trim().is_empty() || label.contains(char::is_control) {
+            let why = "no runner can carry it";
+            lacking.note(
+                "a label without a printable character",
+                why,
+                node.span,
+                report,
+            );
             continue;
         }
         labels.insert(label.to_owned());
@@ -296,62 +329,27 @@ fn runs_on(entry: &Entry, report: &mut Report) -> Vec<String> {
     labels.into_iter().collect()
 }
 
-fn read_clone(entry: &Entry, lacking: &mut Lacking, report: &mut Report) {
-    if let Some(map) = shape::map(&entry.value, "`clone`", report) {
-        shape::keys(map, "clone", lacking, report);
-    }
-}
-
-fn read_runtime(entry: &Entry, lacking: &mut Lacking, report: &mut Report) {
-    let Some(map) = shape::map(&entry.value, "`runtime`", report) else {
-        return;
+fn clone(entry: &Entry) -> ClonePlan {
+    let mut plan = ClonePlan {
+        line: Some(entry.key_span.line),
+        ..ClonePlan::default()
     };
-    shape::keys(map, "runtime", lacking, report);
-    for place in ["cloud", "self-hosted"] {
-        if let Some(entry) = map.get(place)
-            && let Some(map) = shape::map(&entry.value, &quote(place), report)
-        {
-            shape::keys(map, place, lacking, report);
-        }
-    }
-}
-
-fn retry(entry: &Entry, report: &mut Report) -> RetryRequest {
-    let mut retry = RetryRequest::default();
-    let Some(map) = shape::map(&entry.value, "`retry`", report) else {
-        return retry;
+    let Some(map) = entry.value.as_map() else {
+        return plan;
     };
-    shape::keys(map, "retry", &mut Lacking::default(), report);
-    if let Some(max) = map.get("max") {
-        let number = max.value.as_number().filter(|&max| max <= RETRIES_MAX);
-        if let Some(number) = number.and_then(|number| u8::try_from(number).ok()) {
-            retry.max = number;
-        } else {
-            let message = format!("`max` is a whole number from 0 to {RETRIES_MAX}");
-            report.error("retry", max.value.span, message);
-        }
+    let is = |key: &str| map.get(key).and_then(|entry| entry.value.as_bool());
+    plan.enabled = is("enabled") != Some(false);
+    plan.lfs = is("lfs") == Some(true);
+    plan.skip_ssl_verify = is("skip-ssl-verify") == Some(true);
+    if let Some(depth) = map.get("depth") {
+        let number = depth.value.as_whole();
+        plan.depth = number.map(|depth| u32::try_from(depth).unwrap_or(u32::MAX));
     }
-    if let Some(on) = map.get("on")
-        && let Some(nodes) = shape::list(&on.value, "`on`", report)
-    {
-        let causes: BTreeSet<RetryCause> = nodes
-            .iter()
-            .filter_map(|node| cause(node, report))
-            .collect();
-        retry.on = causes.into_iter().collect();
-    }
-    retry
+    plan
 }
 
-fn cause(node: &Node, report: &mut Report) -> Option<RetryCause> {
-    match node.as_text() {
-        Some("lost") => Some(RetryCause::Lost),
-        Some("infrastructure") => Some(RetryCause::Infrastructure),
-        Some("failed") => Some(RetryCause::Failed),
-        _ => {
-            let message = "a step is retried on `lost`, `infrastructure` or `failed`";
-            report.error("retry", node.span, message);
-            None
-        }
+fn runtime(entry: &Entry, lacking: &mut Lacking, report: &mut Report) {
+    if let Some(map) = entry.value.as_map() {
+        shape::keys(map, "runtime", lacking, report);
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use granit_parser::{Event, ScalarStyle};
+use granit_parser::{Event, ScalarStyle, Tag};
 
 use super::{DEPTH_MAX, EXPANDED_BYTES_MAX, NODES_MAX, mistakes};
 use crate::diagnostic::{Report, Span, quote};
@@ -81,7 +81,10 @@ impl<'a> Builder<'a> {
     pub(super) fn take(&mut self, event: Event<'_>, span: Span) -> Option<()> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let is_plain = matches!(style, ScalarStyle::Plain) && tag.is_none();
+                let is_plain = match tag.as_deref() {
+                    None => matches!(style, ScalarStyle::Plain),
+                    Some(tag) => self.is_plain_by(tag, span),
+                };
                 let text = text.into_owned();
                 if text.contains('\0') {
                     self.report
@@ -99,12 +102,16 @@ impl<'a> Builder<'a> {
                     anchor,
                 )
             }
-            Event::SequenceStart(_, anchor, _) => self.begin(Open {
-                span,
-                anchor,
-                content: Content::List(Vec::new()),
-            }),
-            Event::MappingStart(_, anchor, _) => {
+            Event::SequenceStart(_, anchor, tag) => {
+                self.check_tag(tag.as_deref(), "seq", span);
+                self.begin(Open {
+                    span,
+                    anchor,
+                    content: Content::List(Vec::new()),
+                })
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                self.check_tag(tag.as_deref(), "map", span);
                 let content = Content::Map {
                     entries: Vec::new(),
                     merges: Vec::new(),
@@ -146,6 +153,24 @@ impl<'a> Builder<'a> {
     /// The document's root; an empty document has none, nor has one with aliases that name nothing.
     pub(super) fn finish(self) -> Option<Rc<Node>> {
         self.root.filter(|_| !self.is_torn)
+    }
+
+    /// Whether a scalar with a tag may be a number, a boolean or nothing.
+    fn is_plain_by(&mut self, tag: &Tag, span: Span) -> bool {
+        let is_text = tag.is_yaml_core_schema_tag("str");
+        let is_other = ["int", "float", "bool", "null"]
+            .iter()
+            .any(|name| tag.is_yaml_core_schema_tag(name));
+        if !is_text && !is_other {
+            mistakes::unknown_tag(span, self.report);
+        }
+        is_other
+    }
+
+    fn check_tag(&mut self, tag: Option<&Tag>, due: &str, span: Span) {
+        if tag.is_some_and(|tag| !tag.is_yaml_core_schema_tag(due)) {
+            mistakes::unknown_tag(span, self.report);
+        }
     }
 
     fn begin(&mut self, open: Open) -> Option<()> {

@@ -18,6 +18,16 @@ pub(super) fn second_document(report: &mut Report, span: Span) {
         .help("a pipeline file is one document; remove this `---`");
 }
 
+pub(super) fn unknown_tag(span: Span, report: &mut Report) {
+    report
+        .error(
+            "unknown-tag",
+            span,
+            "a word after `!` names a type of YAML, and this one is not known here",
+        )
+        .help("put the value into quotes if it begins with `!`");
+}
+
 pub(super) fn too_deep(span: Span, report: &mut Report) {
     let message = format!("the file is nested more than {DEPTH_MAX} levels deep here");
     report.error("too-deep", span, message);

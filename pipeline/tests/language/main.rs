@@ -9,6 +9,8 @@ mod plans;
 mod selection;
 mod table;
 
+use std::fmt::Write as _;
+
 use cofferdam_pipeline::{
     ChangedFiles, JobPlan, Outcome, Plan, Push, Reference, Resolution, StepKind, StepPlan, resolve,
 };
@@ -18,6 +20,7 @@ fn branch(name: &str) -> Push {
     Push {
         reference: Reference::Branch(name.to_owned()),
         commit_message: "Add a feature".to_owned(),
+        custom: None,
     }
 }
 
@@ -25,6 +28,7 @@ fn tag(name: &str) -> Push {
     Push {
         reference: Reference::Tag(name.to_owned()),
         commit_message: "Release".to_owned(),
+        custom: None,
     }
 }
 
@@ -65,30 +69,58 @@ fn outline(plan: &Plan) -> String {
 }
 
 fn outline_step(step: &StepPlan) -> String {
-    let StepPlan {
-        index,
-        name,
-        line,
-        max_time_secs,
-        retry: _,
-        kind,
-    } = step;
-    let kind = match kind {
+    let minutes = step.max_time_secs / 60;
+    let kind = match &step.kind {
         StepKind::Script(script) => {
             let after = if script.after_script.is_empty() {
                 String::new()
             } else {
                 format!(", then {:?}", script.after_script)
             };
-            format!("{} {:?}{after}", script.image, script.script)
+            format!("{} {:?}{after}", script.image.name, script.script)
         }
         StepKind::Wasm(step) => format!("wasm {:?}", step.module),
         StepKind::Unsupported { what, line } => format!("unsupported: {what} in line {line}"),
     };
     format!(
-        "  {index} {name} (line {line}, {} min): {kind}",
-        max_time_secs / 60
+        "  {} {} (line {}, {minutes} min{}): {kind}",
+        step.index,
+        step.name,
+        step.line,
+        beside(step)
     )
+}
+
+/// What holds a step up or makes it special, as far as the file says anything.
+fn beside(step: &StepPlan) -> String {
+    let mut words = String::new();
+    if let Some(group) = &step.group {
+        let (place, count) = (group.place + 1, group.count);
+        let _ = write!(words, ", branch {place}/{count} of group {}", group.group);
+    }
+    if step.fail_fast {
+        words.push_str(", fail-fast");
+    }
+    if step.is_final {
+        words.push_str(", final");
+    }
+    if let Some(line) = step.manual {
+        let _ = write!(words, ", manual by line {line}");
+    }
+    if let Some(deployment) = &step.deployment {
+        let (to, line) = (&deployment.environment, deployment.line);
+        let _ = write!(words, ", deploys to {to} by line {line}");
+    }
+    if let Some(group) = &step.concurrency_group {
+        let _ = write!(words, ", one of {} by line {}", group.name, group.line);
+    }
+    if let Some(condition) = &step.condition {
+        let _ = write!(words, ", if changed by line {}", condition.line);
+    }
+    if let Some(why) = &step.skip {
+        let _ = write!(words, ", skipped: {why}");
+    }
+    words
 }
 
 /// All remarks as a person reads them.

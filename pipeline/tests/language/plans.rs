@@ -51,7 +51,7 @@ pipelines:
     - step:
         image: {name: alpine:3}
         max-time: 5
-        script: [true, 1.50]
+        script: ['true', '1.50']
         after-script: [echo $BITBUCKET_EXIT_CODE]
 "), @r#"
     default
@@ -82,13 +82,13 @@ pipelines:
     job 0 needs [] on []
       0 a (line 4, 120 min): atlassian/default-image:latest ["x"]
     job 1 needs [0] on []
-      1 b (line 6, 120 min): atlassian/default-image:latest ["x"]
+      1 b (line 6, 120 min, branch 1/2 of group 0): atlassian/default-image:latest ["x"]
     job 2 needs [0] on []
-      2 c (line 7, 120 min): atlassian/default-image:latest ["x"]
+      2 c (line 7, 120 min, branch 2/2 of group 0): atlassian/default-image:latest ["x"]
     job 3 needs [1, 2] on []
-      3 d (line 11, 120 min): atlassian/default-image:latest ["x"]
+      3 d (line 11, 120 min, branch 1/2 of group 1): atlassian/default-image:latest ["x"]
     job 4 needs [1, 2] on []
-      4 e (line 12, 120 min): atlassian/default-image:latest ["x"]
+      4 e (line 12, 120 min, branch 2/2 of group 1): atlassian/default-image:latest ["x"]
     job 5 needs [3, 4] on []
       5 f (line 13, 120 min): atlassian/default-image:latest ["x"]
       6 g (line 14, 120 min): atlassian/default-image:latest ["x"]
@@ -146,62 +146,58 @@ pipelines:
           - x
           - pipe: atlassian/aws-s3-deploy:1.1.0
             variables: {S3_BUCKET: b}
-    - step:
-        name: deployment
-        deployment: production
-        script: [x]
-    - step: {name: private, image: {name: a/b, username: $U, password: $P}, script: [x]}
+    - step: {name: private, image: {name: a/b, aws: {oidc-role: r}}, script: [x]}
+    - step: {name: image, image: 'a b', script: [x]}
     - step: {name: variable, image: $IMAGE, script: [x]}
-    - step: {name: lfs, clone: {lfs: true}, script: [x]}
     - step: {name: windows, runtime: {cloud: {platform: windows, arch: x86}}, script: [x]}
-    - step: {name: condition, condition: {changesets: {includePaths: [src]}}, script: [x]}
     - step: {name: child, type: pipeline, custom: other}
     - step: {name: granted, script: [x], grants: {net: ['https://a.b']}}
+    - step: {name: token, oidc: true, script: [x]}
+    - step: {name: docker, caches: [docker], script: [x]}
+    - step: {name: state, condition: {state: 'A == true'}, script: [x]}
+    - step: {name: user, image: {name: a, run-as-user: -1}, script: [x]}
     - stage:
         name: Ship
-        trigger: manual
         steps:
+          - parallel: [{step: {script: [x]}}]
           - step: {name: staged, script: [x]}
-    - final: {name: last, script: [x]}
 "), @r#"
     default
     job 0 needs [] on []
       0 plain (line 6, 120 min): atlassian/default-image:latest ["x"]
       1 service (line 7, 120 min): unsupported: `services` in line 9
       2 pipe (line 11, 120 min): unsupported: `pipe` in line 15
-    job 1 needs [0] on []
-      3 deployment (line 17, 120 min): unsupported: `deployment` in line 19
-    job 2 needs [1] on []
-      4 private (line 21, 120 min): unsupported: `image.username` in line 21
-      5 variable (line 22, 120 min): unsupported: a variable in an image's name in line 22
-      6 lfs (line 23, 120 min): unsupported: `clone.lfs` in line 23
-      7 windows (line 24, 120 min): unsupported: `cloud.platform` in line 24
-      8 condition (line 25, 120 min): unsupported: `condition` in line 25
-      9 child (line 26, 120 min): unsupported: `type` in line 26
-      10 granted (line 27, 120 min): unsupported: `grants` in line 27
-    job 3 needs [2] on [], stage Ship
-      11 staged (line 32, 120 min): unsupported: `trigger` in line 30
-    job 4 needs [3] on []
-      12 last (line 33, 120 min): unsupported: `final` in line 33
+      3 private (line 17, 120 min): unsupported: `image.aws` in line 17
+      4 image (line 18, 120 min): unsupported: `a b` as the name of an image in line 18
+      5 variable (line 19, 120 min): unsupported: a variable in an image's name in line 19
+      6 windows (line 20, 120 min): unsupported: `cloud.platform` in line 20
+      7 child (line 21, 120 min): unsupported: `type` in line 21
+      8 granted (line 22, 120 min): unsupported: `grants` in line 22
+      9 token (line 23, 120 min): unsupported: `oidc` in line 23
+      10 docker (line 24, 120 min): unsupported: the cache `docker` in line 24
+      11 state (line 25, 120 min): unsupported: `condition.state` in line 25
+      12 user (line 26, 120 min): unsupported: `image.run-as-user` in line 26
+    job 1 needs [0] on [], stage Ship
+      13 parallel (line 30, 120 min): unsupported: `parallel` in line 30
+      14 staged (line 31, 120 min): atlassian/default-image:latest ["x"]
     "#);
 }
 
 #[test]
 fn options_for_the_whole_file_reach_every_step_they_concern() {
     assert_snapshot!(plan("
-clone: {enabled: false}
-options: {docker: true}
+options: {docker: true, runtime: {cloud: {arch: arm}}}
 pipelines:
   default:
-    - step: {name: script, clone: {depth: full}, script: [x]}
-    - step: {name: wasm, clone: {enabled: true}, wasm: {module: 'step:a'}}
+    - step: {name: script, runtime: {cloud: {}}, script: [x]}
+    - step: {name: wasm, runtime: {self-hosted: {cpu: 1}}, wasm: {module: 'step:a'}}
     - step: {name: bare, wasm: {module: 'step:a'}}
 "), @r#"
     default
     job 0 needs [] on []
-      0 script (line 6, 120 min): unsupported: `options.docker` in line 3
-      1 wasm (line 7, 120 min): wasm FirstParty("a")
-      2 bare (line 8, 120 min): unsupported: `clone.enabled` in line 2
+      0 script (line 5, 120 min): unsupported: `options.docker` in line 2
+      1 wasm (line 6, 120 min): wasm FirstParty("a")
+      2 bare (line 7, 120 min): unsupported: `cloud.arch` in line 2
     "#);
 }
 
@@ -405,13 +401,13 @@ pipelines:
   default:
     - step:
         size: 2x
-        oidc: true
+        auth: {system: {scopes: [a]}}
         trigger: automatic
         caches: [cargo]
-        artifacts: [out/**]
-        clone: {depth: 1, lfs: false}
+        artifacts: [../out/**]
+        clone: {depth: 1, skip-ssl-verify: true}
         max-time: 999999
-        services:
+        output-variables:
         unheard-of: 1
         script: [x]
 ";
@@ -420,8 +416,8 @@ pipelines:
         codes(source.as_bytes()),
         [
             "Warning no-effect 7",
-            "Warning no-effect 9",
-            "Warning no-effect 10",
+            "Warning unknown-cache 9",
+            "Warning artifact-path 10",
             "Warning no-effect 11",
             "Warning max-time 12",
             "Warning empty-key 13",

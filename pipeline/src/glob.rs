@@ -1,13 +1,28 @@
-//! Patterns for branches and tags: `*` stops at `/`, `**` crosses it, `?` is one character, `{a,b}` one of several.
+//! Patterns for branches, tags and changed files: `*` stops at `/`, `**` crosses it, `?` is one character, `{a,b}` one of
+//! several.
 //!
-//! Used by `select`. A pattern becomes a small machine that reads a name once, character by character, in all its states at
+//! Used by `select` and `graph`. A pattern becomes a small machine that reads a name once, character by character, in all its states at
 //! the same time, so the time is at most pattern × name whatever the pattern says. `[…]` and `\` are ordinary characters.
-//! Paths of files are not matched here.
 //! <https://support.atlassian.com/bitbucket-cloud/docs/use-glob-patterns-on-the-pipelines-yaml-file/>
 
 /// Whether the whole name matches the pattern. Time: at most the product of both lengths.
 pub(crate) fn matches(pattern: &str, name: &str) -> bool {
-    Machine::new(pattern).accepts(name)
+    Pattern::new(pattern).matches(name)
+}
+
+/// A pattern that is tried against many names.
+#[derive(Debug)]
+pub(crate) struct Pattern(Machine);
+
+impl Pattern {
+    pub(crate) fn new(pattern: &str) -> Self {
+        Self(Machine::new(pattern))
+    }
+
+    /// Whether the whole name matches. Time: at most the product of both lengths.
+    pub(crate) fn matches(&self, name: &str) -> bool {
+        self.0.accepts(name)
+    }
 }
 
 /// What a state waits for.
