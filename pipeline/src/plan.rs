@@ -80,10 +80,6 @@ pub struct StepPlan {
 
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a plan has a few hundred steps at most, and boxes get in the way of matching"
-)]
 pub enum StepKind {
     Script(ScriptStep),
     Wasm(WasmStep),

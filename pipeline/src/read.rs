@@ -4,19 +4,13 @@
 //! mistake is found before the day on which it matters. Reading goes on behind a mistake; whoever calls looks at the
 //! report. Nothing here knows the push.
 
-mod artifacts;
 mod definitions;
-mod explain;
-mod fits;
-mod grants;
 mod image;
 mod items;
 pub(crate) mod keys;
-mod script;
 mod shape;
 mod step;
 mod values;
-mod wasm;
 
 use crate::diagnostic::{Report, Span, quote};
 use crate::graph::model::{File, Pipeline};

@@ -97,7 +97,7 @@ impl Definitions {
                 break;
             }
             let Some((path, key_files)) = self.cache(name) else {
-                self.no_cache(name, node, lacking, report);
+                no_cache(name, node, lacking, report);
                 continue;
             };
             let bytes = path.len() + key_files.iter().map(String::len).sum::<usize>();
@@ -120,18 +120,6 @@ impl Definitions {
         }
         let (_, path) = PREDEFINED.iter().find(|(known, _)| *known == name)?;
         Some((path, &[]))
-    }
-
-    fn no_cache(&self, name: &str, node: &Node, lacking: &mut Lacking, report: &mut Report) {
-        if name == "docker" {
-            let why = "a script step has no container engine";
-            lacking.note("the cache `docker`", why, node.span, report);
-            return;
-        }
-        let message = format!("no cache {} is defined, and none is kept", quote(name));
-        report
-            .warning("unknown-cache", node.span, message)
-            .help("define it below `definitions: caches:`");
     }
 
     /// The services that a step names.
@@ -177,6 +165,18 @@ impl Definitions {
         }
         planned <= PLANNED_BYTES_MAX
     }
+}
+
+fn no_cache(name: &str, node: &Node, lacking: &mut Lacking, report: &mut Report) {
+    if name == "docker" {
+        let why = "a script step has no container engine";
+        lacking.note("the cache `docker`", why, node.span, report);
+        return;
+    }
+    let message = format!("no cache {} is defined, and none is kept", quote(name));
+    report
+        .warning("unknown-cache", node.span, message)
+        .help("define it below `definitions: caches:`");
 }
 
 fn cache(node: &Node) -> Option<Cache> {

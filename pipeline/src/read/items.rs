@@ -7,10 +7,8 @@ mod variables;
 
 use std::rc::Rc;
 
-use super::explain::explain;
-use super::fits::fits;
 use super::keys::{self, Form};
-use super::shape::{self, Lacking};
+use super::shape::{self, Lacking, explain, fits};
 use super::step::{self, Defaults};
 use crate::diagnostic::{Report, quote};
 use crate::graph::model::{Item, Pipeline, Step};
@@ -87,8 +85,8 @@ fn final_comes_last(pipeline: &Pipeline, items: &[Rc<Node>], report: &mut Report
     if finals == 0 || (finals == 1 && matches!(pipeline.items.last(), Some(Item::Final(_)))) {
         return;
     }
-    let entries = items.iter().filter_map(|item| item.as_map()?.get("final"));
-    if let Some(entry) = entries.last() {
+    let mut entries = items.iter().filter_map(|item| item.as_map()?.get("final"));
+    if let Some(entry) = entries.next_back() {
         let message = "`final` stands once, as the last item; it runs after all other steps";
         report.warning("final-not-last", entry.key_span, message);
     }
@@ -299,11 +297,11 @@ fn stage(entry: &Entry, is_first: bool, defaults: &Defaults, report: &mut Report
         let Some(step) = step_of_stage(node, defaults, report) else {
             continue;
         };
-        if is_first && index == 0 {
-            let entry = node.as_map().and_then(|map| map.get("step"));
-            entry
-                .into_iter()
-                .for_each(|entry| refuse_manual(&entry.value, report));
+        if is_first
+            && index == 0
+            && let Some(entry) = node.as_map().and_then(|map| map.get("step"))
+        {
+            refuse_manual(&entry.value, report);
         }
         steps.push(step);
     }

@@ -2,13 +2,16 @@
 //!
 //! The table of keys is applied here.
 
+mod explain;
+mod fits;
+
 use std::rc::Rc;
 
-use super::explain::explain;
-use super::fits::fits;
 use super::keys::{self, Form, Key, Tier};
 use crate::diagnostic::{Report, Severity, Span, quote};
 use crate::tree::{Entry, Map, Node};
+pub(super) use explain::explain;
+pub(super) use fits::fits;
 
 /// The first thing in a step that this version cannot do.
 #[derive(Debug, Clone, Default)]
@@ -140,7 +143,7 @@ fn asks_for_default(value: &Node, default: &str) -> bool {
     }
 }
 
-pub(super) fn unknown(entry: &Entry, place: &str, report: &mut Report) {
+fn unknown(entry: &Entry, place: &str, report: &mut Report) {
     // Every key here is a place for anchors.
     if place == "definitions" {
         return;
@@ -180,8 +183,7 @@ fn place_name(place: &str) -> String {
     match place {
         "file" => "a pipeline file".to_owned(),
         "item" => "an item of a pipeline".to_owned(),
-        "step" | "stage" => format!("a {place}"),
-        "pipe" | "cache" | "service" | "variable" => format!("a {place}"),
+        "step" | "stage" | "pipe" | "cache" | "service" | "variable" => format!("a {place}"),
         place => format!("`{place}`"),
     }
 }

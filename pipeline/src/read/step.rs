@@ -3,16 +3,19 @@
 //! A step has a script or a module. What it asks for beyond this version is remembered, so that the step fails when its
 //! turn comes and not silently does something else.
 
+mod artifacts;
 mod gate;
 mod retry;
+mod script;
+mod wasm;
 
 use std::collections::BTreeSet;
 
 use super::definitions::Definitions;
 use super::image::{self, Image};
+use super::keys;
 use super::shape::{self, Lacking};
 use super::values::TIME_SECS_MAX;
-use super::{artifacts, keys, script, wasm};
 use crate::diagnostic::{Report, quote};
 use crate::graph::model::Step;
 use crate::plan::{Artifacts, ClonePlan, RetryRequest, ScriptStep, StepKind};

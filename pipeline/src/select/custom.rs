@@ -16,8 +16,8 @@ const VALUE_BYTES_MAX: usize = 128 * 1024 - 1;
 
 /// Chooses, or says in a sentence why not.
 pub(super) fn select<'a>(file: &'a File, start: &CustomStart) -> Result<Selected<'a>, String> {
-    let named = file.custom.iter().find(|(name, _)| *name == start.name);
-    let Some((name, pipeline)) = named else {
+    let found = file.custom.iter().find(|(name, _)| *name == start.name);
+    let Some((name, pipeline)) = found else {
         let asked = quote(&start.name);
         let names = listed(file.custom.iter().map(|(name, _)| name.as_str()));
         return Err(match names {

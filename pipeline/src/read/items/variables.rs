@@ -3,10 +3,8 @@
 //! <https://support.atlassian.com/bitbucket-cloud/docs/pipeline-start-conditions/>
 
 use super::super::definitions::texts;
-use super::super::explain::explain;
-use super::super::fits::fits;
 use super::super::keys::Form;
-use super::super::shape::{self, Lacking};
+use super::super::shape::{self, Lacking, explain, fits};
 use crate::diagnostic::{Report, quote};
 use crate::plan::CustomVariable;
 use crate::tree::{Entry, Map};

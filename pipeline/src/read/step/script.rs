@@ -2,10 +2,8 @@
 //!
 //! A line is a text for the shell. A pipe or an agent is recognised, and the step that holds one is unsupported.
 
-use super::explain::explain;
-use super::fits::fits;
-use super::keys::Form;
-use super::shape::{self, Lacking};
+use super::super::keys::Form;
+use super::super::shape::{self, Lacking, explain, fits};
 use crate::diagnostic::{Report, quote};
 use crate::tree::{Entry, Map, Node, Value};
 

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use super::keys::{self, Form, Place, Variant};
+use super::super::keys::{self, Form, Place, Variant};
 use crate::tree::{Map, Node, Number, Value};
 
 /// Whether the value has the form. Time in proportion to the value, times the depth of nested alternatives.
-pub(super) fn fits(node: &Node, form: &Form) -> bool {
+pub(in super::super) fn fits(node: &Node, form: &Form) -> bool {
     match form {
         // Readers answer for these.
         Form::Any | Form::Read(_) | Form::Pipeline | Form::CustomPipeline | Form::Steps => true,

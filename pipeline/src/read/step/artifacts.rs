@@ -2,7 +2,7 @@
 //!
 //! The table has checked the forms; what has another was reported and is left out.
 
-use super::definitions::texts;
+use super::super::definitions::texts;
 use crate::diagnostic::{Report, quote};
 use crate::plan::{ArtifactKind, ArtifactUpload, Artifacts, CaptureOn, Download};
 use crate::tree::{Entry, Map};

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 
-use super::shape::{self, Lacking};
-use super::values;
-use super::wasm::{refuse, value};
+use super::super::super::shape::{self, Lacking};
+use super::super::super::values;
+use super::{refuse, value};
 use crate::diagnostic::{Report, quote};
 use crate::plan::{
     Clock, GrantRequest, NetGrant, NetScheme, PathGrant, Random, SecretDelivery, SecretGrant,

@@ -2,17 +2,20 @@
 //!
 //! Called for what does not fit, and only then. Says at least one thing; every branch ends in a remark.
 
-use std::fmt::Write as _;
-
+use super::super::keys::{self, Form, Place};
 use super::fits::{fits, holding, is_of_kind};
-use super::keys::{self, Form, Place};
-use super::shape;
 use crate::diagnostic::{Report, Span, quote};
 use crate::tree::{Map, Node, Number, Value};
 
 /// Says what is wrong with a value. `what` names it: `` `caches` ``, or `` an item of `caches` ``. `key_span` is where it is
 /// pointed at if it is nothing.
-pub(super) fn explain(node: &Node, form: &Form, what: &str, key_span: Span, report: &mut Report) {
+pub(in super::super) fn explain(
+    node: &Node,
+    form: &Form,
+    what: &str,
+    key_span: Span,
+    report: &mut Report,
+) {
     let span = if node.is_null() { key_span } else { node.span };
     match form {
         Form::Any | Form::Read(_) | Form::Pipeline | Form::CustomPipeline | Form::Steps => {}
@@ -51,7 +54,7 @@ pub(super) fn explain(node: &Node, form: &Form, what: &str, key_span: Span, repo
         Form::Whole { min } => whole(node, *min, span, what, report),
         Form::List { of, min, max } => {
             if let Some(items) = listed(node, span, what, report) {
-                counted(items.len(), *min, *max, span, what, report);
+                counted(items.len(), (*min, *max), span, what, report);
                 each(items, of, what, report);
             }
         }
@@ -66,7 +69,7 @@ pub(super) fn explain(node: &Node, form: &Form, what: &str, key_span: Span, repo
         }
         Form::Map { of, min, max } => match node.as_map() {
             Some(map) => {
-                counted(map.entries.len(), *min, *max, span, what, report);
+                counted(map.entries.len(), (*min, *max), span, what, report);
                 for entry in map.entries.iter().filter(|entry| !fits(&entry.value, of)) {
                     let what = format!("{} below {what}", quote(&entry.key));
                     explain(&entry.value, of, &what, entry.key_span, report);
@@ -98,16 +101,11 @@ fn wrong_kind(node: &Node, span: Span, what: &str, due: &str, report: &mut Repor
 }
 
 fn choice(node: &Node, choices: &[&str], span: Span, what: &str, report: &mut Report) {
-    let mut due = String::new();
-    for (index, choice) in choices.iter().enumerate() {
-        let separator = match index {
-            0 => "",
-            index if index + 1 == choices.len() => " or ",
-            _ => ", ",
-        };
-        // Writing to a string cannot fail.
-        let _ = write!(due, "{separator}`{choice}`");
-    }
+    let quoted: Vec<String> = choices.iter().map(|choice| format!("`{choice}`")).collect();
+    let due = match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    };
     let message = match node.as_text() {
         Some(text) => format!("{what} is {due}, and this is {}", quote(text)),
         None => format!("{what} is {due}, and this is {}", node.described()),
@@ -169,7 +167,7 @@ fn listed<'n>(
     items
 }
 
-fn counted(count: usize, min: usize, max: usize, span: Span, what: &str, report: &mut Report) {
+fn counted(count: usize, (min, max): (usize, usize), span: Span, what: &str, report: &mut Report) {
     if count < min {
         report
             .error("empty", span, format!("{what} is empty"))
@@ -209,7 +207,7 @@ fn mapping(map: &Map, name: &str, span: Span, what: &str, report: &mut Report) {
     let mut is_clean = true;
     for entry in &map.entries {
         let Some(key) = keys::find(name, &entry.key) else {
-            shape::unknown(entry, name, report);
+            super::unknown(entry, name, report);
             continue;
         };
         if fits(&entry.value, &key.form) {
@@ -225,13 +223,13 @@ fn mapping(map: &Map, name: &str, span: Span, what: &str, report: &mut Report) {
         );
     }
     if is_clean && !place.variants.is_empty() {
-        variants_of(map, place, name, what, span, report);
+        variants_of(map, place, what, span, report);
     }
 }
 
 /// Says which keys lack a partner, or exclude each other.
-fn variants_of(map: &Map, place: &Place, name: &str, what: &str, span: Span, report: &mut Report) {
-    let holding: Vec<_> = holding(map, place, name).collect();
+fn variants_of(map: &Map, place: &Place, what: &str, span: Span, report: &mut Report) {
+    let holding: Vec<_> = holding(map, place, place.name).collect();
     if holding.len() == 1 {
         return;
     }
@@ -253,25 +251,18 @@ fn variants_of(map: &Map, place: &Place, name: &str, what: &str, span: Span, rep
         .variants
         .iter()
         .find(|variant| variant.with.iter().any(|key| map.get(key).is_some()));
-    let message = match begun {
-        Some(variant) => {
-            let there: Vec<&str> = variant.with.iter().filter(has).copied().collect();
-            let lacking: Vec<&str> = variant
-                .with
-                .iter()
-                .filter(|key| !there.contains(key))
-                .copied()
-                .collect();
-            format!("{what} has {} without {}", names(&there), names(&lacking))
-        }
-        None => {
-            let sets: Vec<String> = place
-                .variants
-                .iter()
-                .map(|variant| names(variant.with))
-                .collect();
-            format!("{what} needs {}", sets.join(", or "))
-        }
+    let message = if let Some(variant) = begun {
+        let there: Vec<&str> = variant.with.iter().filter(has).copied().collect();
+        let absent = variant.with.iter().filter(|key| !there.contains(key));
+        let absent: Vec<&str> = absent.copied().collect();
+        format!("{what} has {} without {}", names(&there), names(&absent))
+    } else {
+        let sets: Vec<String> = place
+            .variants
+            .iter()
+            .map(|variant| names(variant.with))
+            .collect();
+        format!("{what} needs {}", sets.join(", or "))
     };
     report.error("missing-key", span, message);
 }

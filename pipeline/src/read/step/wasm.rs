@@ -3,10 +3,12 @@
 //! What a module may touch is read by `grants`. No variable is expanded here; a value that is exactly one variable will be,
 //! and until then makes the step unsupported.
 
+mod grants;
+
 use std::collections::BTreeMap;
 
-use super::shape::{self, Lacking};
-use super::{grants, values};
+use super::super::shape::{self, Lacking};
+use super::super::values;
 use crate::diagnostic::{Report, Span, quote};
 use crate::plan::{GrantRequest, LimitRequest, ModuleRef, WasmStep};
 use crate::tree::{Entry, Map, Node, Value};
