@@ -20,6 +20,9 @@ mod graph;
 
 mod glob;
 
+// What a step sees of its build; read by whoever runs a plan.
+pub mod variables;
+
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use plan::{
     ArtifactKind, ArtifactUpload, Artifacts, CachePlan, CaptureOn, Clock, ClonePlan,

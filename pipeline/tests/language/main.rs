@@ -8,8 +8,7 @@ mod mistakes;
 mod plans;
 mod selection;
 mod table;
-
-use std::fmt::Write as _;
+mod variables;
 
 use cofferdam_pipeline::{
     ChangedFiles, JobPlan, Outcome, Plan, Push, Reference, Resolution, StepKind, StepPlan, resolve,
@@ -94,31 +93,35 @@ fn outline_step(step: &StepPlan) -> String {
 /// What holds a step up or makes it special, as far as the file says anything.
 fn beside(step: &StepPlan) -> String {
     let mut words = String::new();
+    let mut say = |text: String| {
+        words.push_str(", ");
+        words.push_str(&text);
+    };
     if let Some(group) = &step.group {
         let (place, count) = (group.place + 1, group.count);
-        let _ = write!(words, ", branch {place}/{count} of group {}", group.group);
+        say(format!("branch {place}/{count} of group {}", group.group));
     }
     if step.fail_fast {
-        words.push_str(", fail-fast");
+        say("fail-fast".to_owned());
     }
     if step.is_final {
-        words.push_str(", final");
+        say("final".to_owned());
     }
     if let Some(line) = step.manual {
-        let _ = write!(words, ", manual by line {line}");
+        say(format!("manual by line {line}"));
     }
     if let Some(deployment) = &step.deployment {
         let (to, line) = (&deployment.environment, deployment.line);
-        let _ = write!(words, ", deploys to {to} by line {line}");
+        say(format!("deploys to {to} by line {line}"));
     }
     if let Some(group) = &step.concurrency_group {
-        let _ = write!(words, ", one of {} by line {}", group.name, group.line);
+        say(format!("one of {} by line {}", group.name, group.line));
     }
     if let Some(condition) = &step.condition {
-        let _ = write!(words, ", if changed by line {}", condition.line);
+        say(format!("if changed by line {}", condition.line));
     }
     if let Some(why) = &step.skip {
-        let _ = write!(words, ", skipped: {why}");
+        say(format!("skipped: {why}"));
     }
     words
 }
