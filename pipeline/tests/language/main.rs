@@ -3,11 +3,11 @@
 //! `plans`, `selection` and `mistakes` say what the language means; `hostile` and `anything` hold what it must survive.
 
 mod anything;
+mod forms;
 mod hostile;
 mod mistakes;
 mod plans;
 mod selection;
-mod table;
 mod variables;
 
 use cofferdam_pipeline::{

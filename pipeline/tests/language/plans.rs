@@ -1,5 +1,8 @@
 //! What a file makes of a push: jobs, steps, grants.
 
+mod equipment;
+mod flow;
+
 use cofferdam_pipeline::{
     Clock, GrantRequest, LimitRequest, ModuleRef, Outcome, Random, RetryCause, RetryRequest,
     StepKind, StepPlan, WasmStep,

@@ -1,7 +1,10 @@
 //! Which pipeline a push starts.
 
+mod explained;
+
 use cofferdam_pipeline::{
-    ChangedFiles, Outcome, PIPELINE_FILE_NAMES, Push, is_pipeline_file_name, resolve,
+    ChangedFiles, CustomStart, Outcome, PIPELINE_FILE_NAMES, Push, Reference,
+    is_pipeline_file_name, resolve,
 };
 use insta::assert_snapshot;
 
@@ -76,6 +79,93 @@ fn a_push_that_starts_nothing_says_why() {
     assert_snapshot!(selected("custom: {nightly: P}", &branch("dev")), @"The file has neither `branches` nor a `default` pipeline.");
     let long = "x".repeat(600);
     assert_snapshot!(selected("default: P", &branch(&long)), @"The pushed name has more than 512 bytes.");
+}
+
+/// Patterns below `pull-requests` match the source branch.
+/// <https://support.atlassian.com/bitbucket-cloud/docs/pipeline-start-conditions/>
+#[test]
+fn a_pull_request_selects_by_its_source_branch_and_nothing_else() {
+    let file = "default: P; branches: {'**': P}; pull-requests: {'feature/*': P, 'feature/bb-*': P, main: P}";
+    let cases = [
+        ("feature/x", "pull-requests › feature/*"),
+        ("feature/bb-1", "pull-requests › feature/bb-*"),
+        ("main", "pull-requests › main"),
+    ];
+    for (source, expected) in cases {
+        assert_eq!(
+            selected(file, &request(source, "main")),
+            expected,
+            "{source}"
+        );
+    }
+    assert_snapshot!(selected(file, &request("fix", "main")), @"No pattern below `pull-requests` matches the source branch `fix`.");
+    assert_snapshot!(selected("default: P", &request("fix", "main")), @"The file has no `pull-requests`, and a pull request starts no other pipeline.");
+}
+
+fn request(source: &str, destination: &str) -> Push {
+    Push {
+        reference: Reference::PullRequest {
+            source: source.to_owned(),
+            destination: destination.to_owned(),
+        },
+        ..branch("")
+    }
+}
+
+fn custom(name: &str, variables: &[(&str, &str)]) -> Push {
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Push {
+        custom: Some(CustomStart {
+            name: name.to_owned(),
+            variables: variables.collect(),
+        }),
+        ..branch("main")
+    }
+}
+
+const DEPLOY: &str = "custom: {deploy: [{variables: [{name: WHERE, default: test, allowed-values: [test, production]}, {name: WHY}]}, {step: {script: [x]}}], 'n*': P}; default: P";
+
+/// <https://support.atlassian.com/bitbucket-cloud/docs/pipeline-start-conditions/>
+#[test]
+fn a_custom_pipeline_is_started_by_its_name_with_its_variables() {
+    let start = custom("deploy", &[("WHY", "because")]);
+    assert_eq!(selected(DEPLOY, &start), "custom › deploy");
+    assert_eq!(selected(DEPLOY, &custom("n*", &[])), "custom › n*");
+    let skipped = Push {
+        commit_message: "[skip ci]".to_owned(),
+        ..custom("n*", &[])
+    };
+    assert_eq!(selected(DEPLOY, &skipped), "custom › n*");
+    let source = format!(
+        "pipelines: {{{}}}",
+        DEPLOY.replace("; ", ", ").replace('P', STEP)
+    );
+    let values = |push: &Push| -> Vec<String> {
+        let resolution = resolve(source.as_bytes(), push, ChangedFiles::Unknown);
+        let Outcome::Planned(plan) = resolution.outcome else {
+            panic!("{resolution:#?}")
+        };
+        let variables = plan.variables.into_iter();
+        variables
+            .map(|variable| format!("{}={}", variable.name, variable.value))
+            .collect()
+    };
+    assert_eq!(values(&start), ["WHERE=test", "WHY=because"]);
+    let both = custom("deploy", &[("WHY", ""), ("WHERE", "production")]);
+    assert_eq!(values(&both), ["WHERE=production", "WHY="]);
+}
+
+#[test]
+fn a_custom_pipeline_that_cannot_be_started_says_why() {
+    assert_snapshot!(selected(DEPLOY, &custom("n1", &[])), @"There is no custom pipeline `n1`; there are `deploy`, `n*`.");
+    assert_snapshot!(selected("default: P", &custom("a", &[])), @"There is no custom pipeline `a`; the file has no `custom`.");
+    assert_snapshot!(selected(DEPLOY, &custom("deploy", &[])), @"The variable `WHY` has no default, and no value was given.");
+    assert_snapshot!(selected(DEPLOY, &custom("deploy", &[("WHERE", "moon"), ("WHY", "")])), @"`moon` is not allowed for `WHERE`; allowed are `test`, `production`.");
+    assert_snapshot!(selected(DEPLOY, &custom("deploy", &[("WHEN", "now")])), @"The custom pipeline `deploy` has no variable `WHEN`; it has `WHERE`, `WHY`.");
+    assert_snapshot!(selected(DEPLOY, &custom("n*", &[("WHEN", "now")])), @"The custom pipeline `n*` has no variable `WHEN`; it has none.");
+    assert_snapshot!(selected("custom: {a: [{variables: [{name: A, default: b}]}]}", &custom("a", &[])), @"The pipeline `custom › a` has no step.");
 }
 
 #[test]

@@ -19,6 +19,10 @@ pub enum Form {
     Line,
     /// A text, or a number or boolean by its spelling. Only keys that are our own are so lenient.
     Spelling,
+    /// A size with a unit: `256MiB`.
+    Size,
+    /// A time with a unit: `60s`.
+    Time,
     /// `REPOSITORY:REF:PIPELINE`, or `PIPELINE@SOURCE`.
     Import,
     /// One of these texts.

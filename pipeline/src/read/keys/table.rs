@@ -3,8 +3,8 @@
 use super::form::{Form, MANY};
 use super::{Key, Tier};
 use Form::{
-    Any, Bool, Choice, CustomPipeline, Import, Line, List, Map, OneOf, Pipeline, Place, Read,
-    Spelling, Steps, Text, TextOf, Whole,
+    Any, Bool, Choice, CustomPipeline, Import, Line, List, Map, OneOf, Pipeline, Place, Read, Size,
+    Spelling, Steps, Text, TextOf, Time, Whole,
 };
 use Tier::{Accepted, Honoured, Refused, Unsupported, Warned};
 
@@ -239,10 +239,10 @@ pub const KEYS: &[Key] = &[
     key("grants", "clock", Read(&Choice(&["real", "fixed"])), Honoured, "`real`, or `fixed`: the commit's time"),
     key("grants", "random", Read(&Choice(&["real", "seeded"])), Honoured, "`real`, or `seeded`: the same in every run"),
     key("secret", "file", Read(&Spelling), Honoured, "the name of the secret"),
-    key("limits", "memory", Read(&Text), Honoured, "a size: `256MiB`"),
-    key("limits", "time", Read(&Text), Honoured, "a time: `60s`, `5m`"),
-    key("limits", "output", Read(&Text), Honoured, "a size: `10MiB`"),
-    key("limits", "disk", Read(&Text), Honoured, "a size: `1GiB`"),
+    key("limits", "memory", Read(&Size), Honoured, "a size: `256MiB`"),
+    key("limits", "time", Read(&Time), Honoured, "a time: `60s`, `5m`"),
+    key("limits", "output", Read(&Size), Honoured, "a size: `10MiB`"),
+    key("limits", "disk", Read(&Size), Honoured, "a size: `1GiB`"),
     key("retry", "max", Read(&Whole { min: 0 }), Honoured, "tries after the first, at most 10"),
     key("retry", "on", Read(&any(&Choice(&["lost", "infrastructure", "failed"]))), Honoured, "`lost`, `infrastructure`, `failed`"),
     //

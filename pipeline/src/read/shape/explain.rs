@@ -19,7 +19,9 @@ pub(in super::super) fn explain(
     let span = if node.is_null() { key_span } else { node.span };
     match form {
         Form::Any | Form::Read(_) | Form::Pipeline | Form::CustomPipeline | Form::Steps => {}
-        Form::Text | Form::Spelling => wrong_kind(node, span, what, "a text", report),
+        Form::Text | Form::Spelling | Form::Size | Form::Time => {
+            wrong_kind(node, span, what, "a text", report);
+        }
         Form::TextOf {
             chars_min,
             chars_max,

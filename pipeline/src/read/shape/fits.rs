@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::super::keys::{self, Form, Place, Variant};
+use super::super::values;
 use crate::tree::{Map, Node, Number, Value};
 
 /// Whether the value has the form. Time in proportion to the value, times the depth of nested alternatives.
@@ -24,6 +25,12 @@ pub(in super::super) fn fits(node: &Node, form: &Form) -> bool {
             .as_string()
             .is_some_and(|text| !text.is_empty() && !text.contains(['\r', '\n'])),
         Form::Spelling => node.as_text().is_some(),
+        Form::Size => node
+            .as_text()
+            .is_some_and(|text| values::size_bytes(text).is_ok()),
+        Form::Time => node
+            .as_text()
+            .is_some_and(|text| values::time_secs(text).is_ok()),
         Form::Import => node.as_string().is_some_and(is_import),
         Form::Choice(choices) => node.as_string().is_some_and(|text| choices.contains(&text)),
         Form::Bool => node.as_bool().is_some(),
@@ -123,6 +130,8 @@ pub(super) fn is_of_kind(node: &Node, form: &Form) -> bool {
         | Form::TextOf { .. }
         | Form::Line
         | Form::Spelling
+        | Form::Size
+        | Form::Time
         | Form::Import
         | Form::Choice(_) => matches!(&node.value, Value::Scalar(_)),
     }
