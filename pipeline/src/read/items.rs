@@ -229,7 +229,8 @@ fn final_step(entry: &Entry, kind: Kind, defaults: &Defaults, report: &mut Repor
             .help("make it the last `- step:`");
         return None;
     }
-    let mut step = step::read(entry, defaults, report)?;
+    let entry = &without_condition(entry, report);
+    let step = step::read(entry, defaults, report)?;
     let map = entry.value.as_map()?;
     for key in ["deployment", "fail-fast", "trigger"] {
         let Some(found) = map.get(key) else {
@@ -242,12 +243,34 @@ fn final_step(entry: &Entry, kind: Kind, defaults: &Defaults, report: &mut Repor
                 .help("it runs after everything else, without being asked");
         }
     }
-    if let Some(condition) = map.get("condition") {
-        let message = "`condition` has no effect in a `final` step";
-        report.warning("no-effect", condition.key_span, message);
-        step.condition = None;
-    }
     Some(Item::Final(Box::new(step)))
+}
+
+/// The language's schema does not know a condition there, so it is left out whatever it says.
+fn without_condition(entry: &Entry, report: &mut Report) -> Entry {
+    let mut entry = entry.clone();
+    let Some(map) = entry.value.as_map() else {
+        return entry;
+    };
+    let Some(condition) = map.get("condition") else {
+        return entry;
+    };
+    let message = "`condition` has no effect in a `final` step";
+    report.warning("no-effect", condition.key_span, message);
+    let others = map
+        .entries
+        .iter()
+        .filter(|other| &*other.key != "condition");
+    let value = Value::Map(Map {
+        entries: others.cloned().collect(),
+    });
+    entry.value = Rc::new(Node {
+        span: entry.value.span,
+        value,
+        expanded_bytes: entry.value.expanded_bytes,
+        depth: entry.value.depth,
+    });
+    entry
 }
 
 fn parallel(entry: &Entry, defaults: &Defaults, report: &mut Report) -> Option<Item> {

@@ -71,18 +71,18 @@ const HEADINGS: &[(&str, &str)] = &[
 ];
 
 /// The heading of a place; empty if it has none.
-pub fn heading(place: &str) -> &'static str {
+pub(crate) fn heading(place: &str) -> &'static str {
     let found = HEADINGS.iter().find(|(name, _)| *name == place);
     found.map_or("", |(_, heading)| heading)
 }
 
-pub fn page() -> String {
+pub(crate) fn page() -> String {
     let mut page = HEAD.to_owned();
     for key in KEYS {
         assert_ne!(heading(key.place), "", "{}", key.place);
     }
     for (place, heading) in HEADINGS {
-        write!(page, "\n## {heading}{}\n\n", beside(place)).unwrap();
+        write!(page, "\n## {heading}{}\n\n", beside(place)).expect("a string takes every text");
         page.push_str("| key | value | | |\n|---|---|---|---|\n");
         for key in KEYS.iter().filter(|key| key.place == *place) {
             row(key, &mut page);
@@ -124,7 +124,8 @@ fn row(key: &Key, page: &mut String) {
         default => format!("{tier}, unless `{default}`"),
     };
     let value = value(&key.form).replace('|', "\\|");
-    writeln!(page, "| `{}` | {value} | {tier} | {} |", key.name, key.note).unwrap();
+    writeln!(page, "| `{}` | {value} | {tier} | {} |", key.name, key.note)
+        .expect("a string takes every text");
 }
 
 /// A form in words.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use cofferdam_pipeline::{Form, KEYS, Key, PLACES, Place, Tier};
 use serde_json::{Map, Value, json};
 
-pub fn schema() -> Value {
+pub(crate) fn schema() -> Value {
     let mut definitions: Map<String, Value> = places()
         .into_iter()
         .map(|place| (slug(place), mapping(place)))
@@ -31,7 +31,7 @@ pub fn schema() -> Value {
 }
 
 /// Every mapping that some form leads to, from the file's own one.
-pub fn places() -> BTreeSet<&'static str> {
+pub(crate) fn places() -> BTreeSet<&'static str> {
     let mut found = BTreeSet::from(["item", "pipeline"]);
     let mut open = vec!["file", "item", "pipeline"];
     while let Some(place) = open.pop() {
