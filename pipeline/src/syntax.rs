@@ -23,8 +23,9 @@ const FILE_BYTES_MAX: usize = 1024 * 1024;
 /// on a small stack.
 const DEPTH_MAX: usize = 48;
 
-/// Scalars, lists and mappings as written. A real file of 21 kB has about 2,000; each costs up to 150 bytes of memory.
-const NODES_MAX: usize = 100_000;
+/// Scalars, lists and mappings as written. A real file of 21 kB has about 2,000; each costs up to 150 bytes of memory, and
+/// a parser that meets this many of them has taken the better part of 100 ms.
+const NODES_MAX: usize = 50_000;
 
 /// Size of the file with every alias written out. Aliases make real files two or three times larger; every station's
 /// time and the size of a plan grow with this number, whatever the file does with anchors.

@@ -9,6 +9,7 @@ mod retry;
 mod script;
 mod wasm;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use super::definitions::Definitions;
@@ -27,6 +28,10 @@ pub(super) use gate::{condition, deployment, is_manual};
 /// <https://support.atlassian.com/bitbucket-cloud/docs/global-options/>
 const MAX_TIME_DEFAULT_SECS: u64 = 120 * 60;
 
+/// Steps of a whole file, each counted once for every pipeline that has it. Aliases let a small file have a hundred
+/// thousand, and reading so many would take longer than anybody waits.
+const STEPS_MAX: usize = 10_000;
+
 /// Characters of a name that are kept. A name fills one line of a page; a plan may hold one in every step.
 const NAME_CHARS_MAX: usize = 200;
 
@@ -41,6 +46,8 @@ pub(super) struct Defaults {
     /// A container engine for scripts.
     docker: Lacking,
     definitions: Definitions,
+    /// Steps that were read so far.
+    steps: Cell<usize>,
 }
 
 impl Defaults {
@@ -61,6 +68,7 @@ impl Defaults {
                 .and_then(|definitions| definitions.value.as_map())
                 .map(Definitions::read)
                 .unwrap_or_default(),
+            steps: Cell::new(0),
         };
         let Some(options) = file
             .get("options")
@@ -94,6 +102,15 @@ impl Defaults {
 
 /// Reads the step below its key.
 pub(super) fn read(entry: &Entry, defaults: &Defaults, report: &mut Report) -> Option<Step> {
+    let steps = defaults.steps.get() + 1;
+    defaults.steps.set(steps);
+    if steps > STEPS_MAX {
+        if steps == STEPS_MAX + 1 {
+            let message = format!("the pipelines of this file have more than {STEPS_MAX} steps");
+            report.error("too-many-steps", entry.key_span, message);
+        }
+        return None;
+    }
     if entry.value.is_null() {
         report
             .error("empty-step", entry.key_span, "this step is empty")

@@ -1,7 +1,7 @@
 //! Which values the language takes and which it refuses, a row for each rule.
 //!
 //! The groups name the page of support.atlassian.com/bitbucket-cloud/docs that describes the key; the verdicts are those of the
-//! language's public JSON Schema (SchemaStore's, as `check-jsonschema` carries it), plus our own refusals: duplicate keys, no `pipelines`, a step without a script, a manual first step.
+//! language's public JSON Schema (as `check-jsonschema` carries it), plus our own refusals: duplicate keys, no `pipelines`, a step without a script, a manual first step.
 
 use cofferdam_pipeline::{ChangedFiles, Outcome, Severity, resolve};
 

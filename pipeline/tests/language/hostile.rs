@@ -209,7 +209,7 @@ fn no_shape_of_a_file_takes_longer_than_its_length_says() {
 #[test]
 fn a_mapping_with_very_many_keys_is_read_once() {
     let mut source = "pipelines: {default: [{step: {script: [x]}}]}\n".to_owned();
-    for index in 0..40_000 {
+    for index in 0..20_000 {
         writeln!(source, "imagf{index}: x").unwrap();
     }
     assert_eq!(errors(source.as_bytes()), Vec::<String>::new());
@@ -225,4 +225,15 @@ fn the_slowest_selection_ends() {
     let push = branch(&"a".repeat(512));
     let resolution = resolve(source.as_bytes(), &push, ChangedFiles::Unknown);
     assert!(matches!(resolution.outcome, Outcome::NothingSelected(_)));
+}
+
+#[test]
+fn steps_are_counted_in_every_pipeline_that_has_them() {
+    let steps = "{step: *x}, ".repeat(500);
+    let mut source =
+        format!("x: &x {{script: [a], odd: 1}}\np: &p [{steps}]\npipelines:\n  branches:\n");
+    for index in 0..199 {
+        writeln!(source, "    b{index}: *p").unwrap();
+    }
+    assert_eq!(first_error(&source), "too-many-steps");
 }
