@@ -10,7 +10,7 @@ mod mistakes;
 
 use std::rc::Rc;
 
-use granit_parser::{Event, Marker, Parser, options};
+use granit_parser::{Event, Marker, Parser, ScalarStyle, options};
 
 use crate::diagnostic::{Report, Span};
 use crate::tree::Node;
@@ -23,7 +23,7 @@ const FILE_BYTES_MAX: usize = 1024 * 1024;
 /// on a small stack.
 const DEPTH_MAX: usize = 48;
 
-/// Scalars, lists and mappings as written. A real file of 21 kB has about 2,000; each costs up to 150 bytes of memory, and
+/// Scalars, lists, mappings and aliases as written. A real file of 21 kB has about 2,000; each costs up to 150 bytes of memory, and
 /// a parser that meets this many of them has taken the better part of 100 ms.
 const NODES_MAX: usize = 50_000;
 
@@ -41,6 +41,8 @@ pub(crate) fn read(source: &[u8], report: &mut Report) -> Option<Rc<Node>> {
     };
     let mut builder = Builder::new(text, report);
     let mut documents = 0;
+    let mut quoted = Vec::new();
+    let has_tab = text.contains('\t');
     for next in Parser::new_from_str_with_options(text, options) {
         match next {
             Ok((Event::DocumentStart(..), span)) => {
@@ -50,12 +52,22 @@ pub(crate) fn read(source: &[u8], report: &mut Report) -> Option<Rc<Node>> {
                     return None;
                 }
             }
-            Ok((event, span)) => builder.take(event, span_of(span))?,
+            Ok((event, span)) => {
+                if let (true, Event::Scalar(_, style, ..)) = (has_tab, &event)
+                    && !matches!(style, ScalarStyle::Plain)
+                {
+                    quoted.extend(span.byte_range());
+                }
+                builder.take(event, span_of(span))?;
+            }
             Err(error) => {
                 mistakes::unreadable(&error, text, builder.report());
                 return None;
             }
         }
+    }
+    if has_tab {
+        mistakes::stray_tab(text, &quoted, builder.report());
     }
     builder.finish()
 }

@@ -30,7 +30,7 @@ const MAX_TIME_DEFAULT_SECS: u64 = 120 * 60;
 
 /// Steps of a whole file, each counted once for every pipeline that has it. Aliases let a small file have a hundred
 /// thousand, and reading so many would take longer than anybody waits.
-const STEPS_MAX: usize = 10_000;
+const STEPS_MAX: usize = 5_000;
 
 /// Characters of a name that are kept. A name fills one line of a page; a plan may hold one in every step.
 const NAME_CHARS_MAX: usize = 200;

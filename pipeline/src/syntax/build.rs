@@ -82,25 +82,11 @@ impl<'a> Builder<'a> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_plain = match tag.as_deref() {
-                    None => matches!(style, ScalarStyle::Plain),
-                    Some(tag) => self.is_plain_by(tag, span),
+                    // A lone `!` says nothing about the type.
+                    Some(tag) if tag.original() != "!" => self.is_plain_by(tag, span),
+                    _ => matches!(style, ScalarStyle::Plain),
                 };
-                let text = text.into_owned();
-                if text.contains('\0') {
-                    self.report
-                        .error("nul", span, "a text of a pipeline file holds no NUL");
-                }
-                let expanded_bytes = NODE_BYTES + text.len();
-                let value = Value::Scalar(Scalar { text, is_plain });
-                self.finished(
-                    Node {
-                        span,
-                        value,
-                        expanded_bytes,
-                        depth: 0,
-                    },
-                    anchor,
-                )
+                self.scalar(text.into_owned(), is_plain, anchor, span)
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.check_tag(tag.as_deref(), "seq", span);
@@ -130,8 +116,12 @@ impl<'a> Builder<'a> {
                 let node = self.close(open);
                 self.finished(node, anchor)
             }
-            Event::Alias(anchor) => self.alias(anchor, span),
+            Event::Alias(anchor) => {
+                self.count_node(span)?;
+                self.alias(anchor, span)
+            }
             Event::UnresolvedAlias(name) => {
+                self.count_node(span)?;
                 mistakes::unknown_anchor(&name, span, self.source, self.report);
                 self.is_torn = true;
                 self.place(Rc::new(nothing(span)), span)
@@ -153,6 +143,22 @@ impl<'a> Builder<'a> {
     /// The document's root; an empty document has none, nor has one with aliases that name nothing.
     pub(super) fn finish(self) -> Option<Rc<Node>> {
         self.root.filter(|_| !self.is_torn)
+    }
+
+    fn scalar(&mut self, text: String, is_plain: bool, anchor: usize, span: Span) -> Option<()> {
+        if text.contains('\0') {
+            self.report
+                .error("nul", span, "a text of a pipeline file holds no NUL");
+        }
+        let expanded_bytes = NODE_BYTES + text.len();
+        let value = Value::Scalar(Scalar { text, is_plain });
+        let node = Node {
+            span,
+            value,
+            expanded_bytes,
+            depth: 0,
+        };
+        self.finished(node, anchor)
     }
 
     /// Whether a scalar with a tag may be a number, a boolean or nothing.
@@ -182,18 +188,23 @@ impl<'a> Builder<'a> {
     }
 
     fn finished(&mut self, node: Node, anchor: usize) -> Option<()> {
-        self.nodes += 1;
         let span = node.span;
-        if self.nodes > NODES_MAX {
-            let message = format!("the file has more than {NODES_MAX} values");
-            self.report.error("too-many-values", span, message);
-            return None;
-        }
+        self.count_node(span)?;
         let node = Rc::new(node);
         if anchor > 0 {
             self.anchors.insert(anchor, Rc::clone(&node));
         }
         self.place(node, span)
+    }
+
+    fn count_node(&mut self, span: Span) -> Option<()> {
+        self.nodes += 1;
+        if self.nodes <= NODES_MAX {
+            return Some(());
+        }
+        let message = format!("the file has more than {NODES_MAX} values");
+        self.report.error("too-many-values", span, message);
+        None
     }
 
     fn alias(&mut self, anchor: usize, span: Span) -> Option<()> {

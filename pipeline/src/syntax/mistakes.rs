@@ -3,6 +3,8 @@
 //! The parser says which rule of YAML was broken; the line says which habit broke it. Only the mistakes that people make
 //! in real pipeline files have an explanation of their own.
 
+use std::ops::Range;
+
 use granit_parser::{ErrorKind, ScanError};
 
 use super::{DEPTH_MAX, start_of};
@@ -92,6 +94,42 @@ pub(super) fn unreadable(error: &ScanError, source: &str, report: &mut Report) {
         kind => {
             report.error("syntax", span, format!("this is not YAML: {kind}"));
         }
+    }
+}
+
+/// A tab outside of quotes, blocks and comments: this reader takes it for a blank, as YAML says, and others do not.
+/// `quoted` are the bytes of the scalars that may hold one, in the order of the file.
+pub(super) fn stray_tab(source: &str, quoted: &[Range<usize>], report: &mut Report) {
+    let mut quoted = quoted.iter().peekable();
+    let mut line_start = 0;
+    for (index, line) in (1..).zip(source.split_inclusive('\n')) {
+        let mut before = ' ';
+        for (column, (at, character)) in (1..).zip(line.char_indices()) {
+            let place = line_start + at;
+            while quoted.next_if(|range| range.end <= place).is_some() {}
+            let is_quoted = quoted.peek().is_some_and(|range| range.contains(&place));
+            if !is_quoted && character == '#' && before.is_whitespace() {
+                break;
+            }
+            if !is_quoted && character == '\t' {
+                let span = Span {
+                    line: index,
+                    column,
+                    end_line: index,
+                    end_column: column + 1,
+                };
+                report
+                    .warning(
+                        "tab",
+                        span,
+                        "a tab stands here as white space, and many readers of YAML refuse it",
+                    )
+                    .help("replace it by blanks, or put the text around it into quotes");
+                return;
+            }
+            before = character;
+        }
+        line_start += line.len();
     }
 }
 

@@ -389,6 +389,34 @@ const HABITS: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
+fn a_tab_that_other_readers_refuse_is_warned_of() {
+    let codes_of = |line: &str| {
+        codes(format!("pipelines:\n  default:\n    - step:\n        script:\n{line}\n").as_bytes())
+    };
+    for line in [
+        "          - a\t",
+        "          -\ta",
+        "          - a\tb",
+        "          - a\n\t",
+        "          - a\t# b",
+    ] {
+        let codes = codes_of(line);
+        assert_eq!(codes.len(), 1, "{line:?}");
+        assert!(codes[0].starts_with("Warning tab"), "{line:?}");
+    }
+    for line in [
+        "          - \"a\tb\"",
+        "          - 'a\tb'",
+        "          - |\n            a\tb\n            \tc",
+        "          - >\n            a\tb",
+        "          # a\tb\n          - c",
+        "          - a # b\tc",
+    ] {
+        assert_eq!(codes_of(line), Vec::<String>::new(), "{line:?}");
+    }
+}
+
+#[test]
 fn what_people_write_is_answered_with_what_to_write_instead() {
     for (source, expected, words) in HABITS {
         let diagnostics = on_main(source).diagnostics;
