@@ -4,11 +4,13 @@
 pub mod plan;
 mod report;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use cofferdam_git::Commit;
 use cofferdam_protocol::report::{Blame, JobEvent, JobResult, StepResult};
 use cofferdam_protocol::{AttemptId, StepIndex};
+use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -123,9 +125,18 @@ impl Jobs {
                 step: step.index,
                 cancel: walk.cancel.clone(),
             };
-            let end = match self.step(&mut walk, step, &log).await {
-                Ok(end) => end,
-                Err(error) => report::checkout_error(&error).into(),
+            // A bug of ours is this step's end and no more: what it was about is told where people look.
+            let end = match AssertUnwindSafe(self.step(&mut walk, step, &log))
+                .catch_unwind()
+                .await
+            {
+                Ok(Ok(end)) => end,
+                Ok(Err(error)) => report::checkout_error(&error).into(),
+                Err(panic) => {
+                    let attempt = plan.attempt;
+                    tracing::error!(%attempt, step = step.index.0, "a bug ended a step");
+                    report::panicked(panic.as_ref()).into()
+                }
             };
             tell_the_end(&end.result, &log).await;
             result = report::job_result(&end.result);

@@ -236,6 +236,18 @@ pub(crate) fn processes(token: &str) -> Vec<String> {
         .collect()
 }
 
+/// Returns when a process of this host has `token` in its command line.
+pub(crate) async fn process_appears(token: &str) {
+    let seen = async {
+        while processes(token).is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, seen)
+        .await
+        .unwrap_or_else(|_| panic!("no process with {token:?}"));
+}
+
 fn connect(socket: &Path) -> Docker {
     let path = socket.to_str().expect("a socket's path");
     Docker::connect_with_unix(path, 60, API_DEFAULT_VERSION).expect("a client")
