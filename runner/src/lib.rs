@@ -33,6 +33,8 @@ pub mod job;
 
 pub mod slots;
 
+pub mod step;
+
 pub mod checkout;
 pub mod executor;
 pub mod grant;

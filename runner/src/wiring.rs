@@ -20,6 +20,7 @@ use crate::job::Jobs;
 use crate::outbox::Outbox;
 use crate::session::Session;
 use crate::slots::Slots;
+use crate::step::Steps;
 use crate::text::chain;
 
 /// A runner that can serve.
@@ -45,15 +46,17 @@ pub async fn build(
     let slots = Slots::new(config.slots);
     let tasks = TaskTracker::new();
     let jobs = Jobs {
-        checkouts: Checkouts::new(git, state.path())?,
-        wasm: Arc::new(
-            WasmExecutor::new(&WasmConfig {
-                program: "/proc/self/exe".into(),
-                cache_dir: state.path().join("modules"),
-            })
-            .context("modules cannot be run")?,
-        ),
-        container: container(config, state, environment, &tasks).await,
+        steps: Steps {
+            checkouts: Checkouts::new(git, state.path())?,
+            wasm: Arc::new(
+                WasmExecutor::new(&WasmConfig {
+                    program: "/proc/self/exe".into(),
+                    cache_dir: state.path().join("modules"),
+                })
+                .context("modules cannot be run")?,
+            ),
+            container: container(config, state, environment, &tasks).await,
+        },
         outbox: Arc::clone(&outbox),
         clock: Arc::clone(&clock),
         tasks: tasks.clone(),

@@ -100,6 +100,7 @@ impl Stand {
             name: "Test",
             env: &self.env,
             workspace: &self.workspace,
+            mounts: &[],
             timeout: self.timeout,
             cancel: &self.cancel,
             work: Work::Script(ScriptWork {
@@ -404,6 +405,7 @@ pub(crate) async fn run_for_ever(
         name: "For ever",
         env: &BTreeMap::new(),
         workspace: &workspace,
+        mounts: &[],
         timeout: Duration::from_hours(1),
         cancel: &cancel,
         work: Work::Script(ScriptWork {

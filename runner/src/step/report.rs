@@ -4,7 +4,7 @@
 use std::any::Any;
 
 use cofferdam_git::Blame as GitBlame;
-use cofferdam_protocol::report::{Blame, JobResult, StepResult};
+use cofferdam_protocol::report::{Blame, StepResult};
 
 use crate::checkout::CheckoutError;
 use crate::executor::ExecutorError;
@@ -75,28 +75,17 @@ pub(super) fn panicked(payload: &(dyn Any + Send)) -> StepResult {
     }
 }
 
-/// The result of a job that stopped at a step with this result.
-pub(super) fn job_result(last: &StepResult) -> JobResult {
-    match last {
-        StepResult::Passed => JobResult::Passed,
-        StepResult::Failed { .. } => JobResult::Failed,
-        StepResult::Error { .. } | StepResult::NotRun => JobResult::Error,
-        StepResult::Cancelled => JobResult::Cancelled,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_panic_becomes_the_runners_own_error_and_says_what_it_was() {
+    #[test]
+    fn a_panic_becomes_the_runners_own_error_and_says_what_it_was() {
         for (text, expected) in [
             ("plain", "a bug in the runner: plain"),
             ("two\nlines", "a bug in the runner: two\\u{a}lines"),
         ] {
-            let panic = tokio::spawn(async move { panic!("{text}") });
-            let payload = panic.await.unwrap_err().into_panic();
+            let payload = std::panic::catch_unwind(|| panic!("{text}")).unwrap_err();
             let StepResult::Error { blame, why } = panicked(payload.as_ref()) else {
                 panic!("no error");
             };
