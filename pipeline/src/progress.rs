@@ -17,6 +17,7 @@
 //! `after-script` belongs to its step and cannot change how that ended ("After-script"), so nothing here knows of it.
 
 mod event;
+mod of_plan;
 mod outline;
 mod record;
 mod settle;

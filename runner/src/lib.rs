@@ -25,6 +25,8 @@ pub mod command;
 pub mod step_run;
 pub mod wiring;
 
+pub mod local;
+
 // The walk.
 pub mod join;
 pub mod session;
@@ -40,3 +42,5 @@ pub mod executor;
 pub mod grant;
 pub mod log;
 pub mod outbox;
+
+pub mod view;
