@@ -23,6 +23,7 @@ pub mod identity;
 // The commands, and what they are wired from.
 pub mod command;
 pub mod step_run;
+pub mod view;
 pub mod wiring;
 
 pub mod local;

@@ -1,0 +1,208 @@
+//! What is told once and stays: the beginning, how a step ended, the log of one that failed, the summary.
+//!
+//! Each function takes the columns there are, or `None` where lines may be as long as they are.
+
+mod summary;
+
+use std::time::Duration;
+
+use super::event::Outcome;
+use super::model::{Fold, Model, Step};
+use super::text::{
+    BAR_COLUMNS, Line, Style, Whose, count, cut, duration, expand_tabs, fold, harmless,
+    harmless_bytes, width, wrap,
+};
+
+pub(super) use self::summary::summary;
+
+/// Most rows of a failed step's log that are printed. Enough for the failure itself after a long build's
+/// noise, and little enough that the lines of other steps above are found again.
+const FAILURE_ROWS_MAX: usize = 500;
+
+/// Digits of a commit's id that are shown: unique in every repository there is.
+const COMMIT_CHARS: usize = 12;
+
+/// Columns below which a name is not cut for the sake of a reason.
+const NAME_COLUMNS_MIN: usize = 8;
+
+/// Columns of a reason below which it is left out.
+const REASON_COLUMNS_MIN: usize = 4;
+
+/// Text of ours inside a block is set in by so much.
+pub(super) const INDENT: &str = "  ";
+
+/// The first line: what runs, on what, how much of it.
+pub(super) fn opening(model: &Model) -> Line {
+    let is_id = model.commit.len() >= 40 && model.commit.bytes().all(|b| b.is_ascii_hexdigit());
+    let commit = if is_id {
+        &model.commit[..COMMIT_CHARS]
+    } else {
+        &model.commit
+    };
+    Line::ours()
+        .with(Style::Strong, &model.pipeline)
+        .with(Style::Dim, " · ")
+        .with(Style::Plain, commit)
+        .with(Style::Dim, " · ")
+        .with(Style::Plain, &count(model.steps.len(), "step"))
+}
+
+/// The sign of an outcome.
+pub(super) const fn sign(outcome: &Outcome) -> (Style, &'static str) {
+    match outcome {
+        Outcome::Passed => (Style::Good, "✓"),
+        Outcome::Failed { .. } | Outcome::Unsupported { .. } => (Style::Bad, "✗"),
+        Outcome::Error { .. } => (Style::Bad, "!"),
+        Outcome::Cancelled => (Style::Wary, "■"),
+        Outcome::Skipped { .. } | Outcome::NotRun { .. } => (Style::Dim, "–"),
+    }
+}
+
+/// What is to say about an outcome beside its sign; empty if nothing.
+pub(super) fn reason(outcome: &Outcome) -> String {
+    let with = |what: &str, why: &str| {
+        if why.is_empty() {
+            what.to_owned()
+        } else {
+            format!("{what}: {why}")
+        }
+    };
+    match outcome {
+        Outcome::Passed => String::new(),
+        Outcome::Failed {
+            exit: Some(exit),
+            why,
+        } => with(&format!("exit {exit}"), why),
+        Outcome::Failed { exit: None, why } => with("failed", why),
+        Outcome::Error { why } => with("could not be run", why),
+        Outcome::Cancelled => "cancelled".to_owned(),
+        Outcome::Skipped { why } => with("skipped", why),
+        Outcome::NotRun { why } => with("not run", why),
+        Outcome::Unsupported { what, line } => {
+            with("unsupported", &format!("{what} (line {line})"))
+        }
+    }
+}
+
+/// One line about a step that ended. Where room is short, the duration goes first, then the reason, and
+/// the name is cut last.
+pub(super) fn ending(step: &Step, columns: Option<usize>) -> Line {
+    let Some(outcome) = step.outcome() else {
+        return Line::ours().with(Style::Plain, &step.name);
+    };
+    let (style, sign) = sign(outcome);
+    let name = expand_tabs(&harmless(&step.name));
+    let reason = expand_tabs(&harmless(&reason(outcome)));
+    let took = step.took().map(duration).unwrap_or_default();
+    let (name, reason, took) = match columns {
+        None => (name, reason, took),
+        Some(columns) => fit(name, reason, took, columns),
+    };
+    let mut line = Line::ours()
+        .with(style, sign)
+        .with(Style::Plain, " ")
+        .with(Style::Strong, &name);
+    if !reason.is_empty() {
+        line = line.with(Style::Plain, INDENT).with(style, &reason);
+    }
+    if !took.is_empty() {
+        line = line.with(Style::Plain, INDENT).with(Style::Dim, &took);
+    }
+    line
+}
+
+fn fit(name: String, reason: String, took: String, columns: usize) -> (String, String, String) {
+    let room = columns.saturating_sub(BAR_COLUMNS + "✓ ".chars().count());
+    let gap = |text: &str| {
+        if text.is_empty() {
+            0
+        } else {
+            INDENT.len() + width(text)
+        }
+    };
+    if width(&name) + gap(&reason) + gap(&took) <= room {
+        return (name, reason, took);
+    }
+    if !took.is_empty() {
+        let left = room.saturating_sub(gap(&took));
+        let name_least = width(&name).min(NAME_COLUMNS_MIN);
+        // A short reason such as an exit status says more than the duration, which the summary repeats.
+        let reason_least = gap(&reason).min(INDENT.len() + NAME_COLUMNS_MIN);
+        if name_least + reason_least > left {
+            return fit(name, reason, String::new(), columns);
+        }
+    }
+    let room = room - gap(&took).min(room);
+    let name_room = room
+        .saturating_sub(gap(&reason))
+        .max(room / 2)
+        .max(NAME_COLUMNS_MIN.min(room));
+    let name = cut(&name, name_room);
+    let reason_room = room.saturating_sub(width(&name) + INDENT.len());
+    let reason = if reason_room < REASON_COLUMNS_MIN {
+        String::new()
+    } else {
+        cut(&reason, reason_room)
+    };
+    (name, reason, took)
+}
+
+/// What a person needs to see of a step that ended badly: its reason in full where [`ending`] had to cut
+/// it, the end of its log, and where the whole log lies.
+pub(super) fn failure(step: &Step, log: &Fold, columns: usize) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if let Some(outcome) = step.outcome() {
+        let reason = harmless(&reason(outcome));
+        let is_shown = ending(step, Some(columns)) == ending(step, None);
+        if !is_shown {
+            lines.extend(paragraph(Style::Plain, &reason, columns));
+        }
+    }
+    let room = columns.saturating_sub(BAR_COLUMNS).max(1);
+    let mut shown = Vec::new();
+    let mut rows = 0;
+    for line in log.lines().iter().rev() {
+        if rows >= FAILURE_ROWS_MAX {
+            break;
+        }
+        let text = expand_tabs(&harmless_bytes(&line.bytes));
+        rows += fold(&text, room).len();
+        shown.push((Whose::from(line.origin), text));
+    }
+    let left_out = log.dropped() + (log.lines().len() - shown.len()) as u64;
+    if left_out > 0 {
+        let lines_left_out = match left_out {
+            1 => "1 earlier line is left out".to_owned(),
+            many => format!("{many} earlier lines are left out"),
+        };
+        lines.extend(paragraph(Style::Wary, &lines_left_out, columns));
+    }
+    let is_silent = shown.is_empty() && step.took().is_some();
+    for (whose, text) in shown.iter().rev() {
+        for piece in fold(text, room) {
+            lines.push(Line::of(*whose).with(Style::Plain, piece));
+        }
+    }
+    if is_silent {
+        lines.extend(paragraph(Style::Dim, "it printed nothing", columns));
+    }
+    if let Some(path) = &step.log_path {
+        let place = format!("whole log: {}", harmless(path));
+        lines.extend(paragraph(Style::Dim, &place, columns));
+    }
+    lines
+}
+
+/// A sentence of ours, set in, on as many lines as it takes.
+pub(super) fn paragraph(style: Style, text: &str, columns: usize) -> Vec<Line> {
+    let room = columns.saturating_sub(BAR_COLUMNS + INDENT.len()).max(1);
+    wrap(text, room)
+        .into_iter()
+        .map(|piece| Line::ours().with(Style::Plain, INDENT).with(style, piece))
+        .collect()
+}
+
+/// A duration since a moment.
+pub(super) fn since(now: Duration, since: Duration) -> String {
+    duration(now.saturating_sub(since))
+}
