@@ -1,4 +1,4 @@
-//! The final step ("Final step") and the cancellation of a build.
+//! The final step ("Introducing Final Steps in Bitbucket Pipelines") and the cancellation of a build.
 
 use super::{Build, FAILED, chain, ended, final_job, in_group, job, manual, skipped};
 use cofferdam_pipeline::progress::{Event, JobIndex, StepOutcome};

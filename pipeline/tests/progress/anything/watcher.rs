@@ -19,6 +19,7 @@ pub(super) struct Watcher {
     stopping: BTreeMap<JobIndex, StopCause>,
     started_by_hand: BTreeSet<JobIndex>,
     is_cancelled: bool,
+    is_final_cancelled: bool,
     ended: Option<BuildEnd>,
 }
 
@@ -34,6 +35,7 @@ impl Watcher {
             stopping: BTreeMap::new(),
             started_by_hand: BTreeSet::new(),
             is_cancelled: false,
+            is_final_cancelled: false,
             ended: None,
         }
     }
@@ -87,7 +89,10 @@ impl Watcher {
                 self.started_by_hand.insert(job);
             }
             Event::ManualDeclined(job) => assert!(self.paused.contains(&job)),
-            Event::BuildCancelled => self.is_cancelled = true,
+            Event::BuildCancelled => {
+                self.is_cancelled = true;
+                self.is_final_cancelled = self.are_all_but_final_over();
+            }
         }
     }
 
@@ -155,6 +160,12 @@ impl Watcher {
     /// Whether a job may be stopped for this cause.
     fn is_just(&self, job: JobIndex, cause: StopCause) {
         match cause {
+            StopCause::BuildCancelled if self.job(job).is_final => {
+                assert!(
+                    self.is_final_cancelled,
+                    "{job} runs after a cancellation of the others"
+                );
+            }
             StopCause::BuildCancelled => assert!(self.is_cancelled, "nobody cancelled"),
             StopCause::FailFast { step } => {
                 assert!(self.is_fatal(step), "{step} is nothing to stop {job} for");
@@ -340,6 +351,11 @@ impl Watcher {
             BuildEnd::Passed
         };
         assert_eq!(self.ended, Some(end));
+    }
+
+    fn are_all_but_final_over(&self) -> bool {
+        let mut jobs = self.indices();
+        jobs.all(|job| self.job(job).is_final || self.is_over(job))
     }
 
     fn is_over(&self, job: JobIndex) -> bool {
