@@ -11,8 +11,11 @@
 //! - A manual step waits for a person; the first step of a pipeline cannot be one. ("Pipeline triggers")
 //! - Steps of a parallel group run beside each other; `fail-fast` on the group, or on one of its steps, stops the rest of
 //!   the group. ("Parallel step options")
-//! - A step or stage whose condition says no is left out, and counts as success. ("Pipeline start conditions", "Stage options")
-//! - `final` runs last, whatever became of the others: passed, failed, skipped or stopped. ("Final step")
+//! - A step or stage whose condition says no is left out, and counts as success. ("Pipeline start conditions", "Stage
+//!   options")
+//! - `final` runs last, whatever became of the others: passed, failed, skipped or stopped. ("Introducing Final Steps in
+//!   Bitbucket Pipelines") There it also runs when a build pauses, and again when it goes on; here it waits for the end,
+//!   so that nothing is cleaned up that a person may still want to go on with.
 //!
 //! `after-script` belongs to its step and cannot change how that ended ("After-script"), so nothing here knows of it.
 

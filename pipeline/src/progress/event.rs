@@ -30,8 +30,8 @@ pub enum Event {
     ManualDeclined(JobIndex),
     /// Somebody cancelled the build. The final job runs all the same; once nothing else is left, the event stops that.
     ///
-    /// Bitbucket documents that `final` runs also after a stop, and that its button to stop a pipeline becomes one to
-    /// stop the final step when only that is left ("Final step", and its announcement).
+    /// So it is on Bitbucket: `final` runs also when steps were stopped, and the button that stops a pipeline stops the
+    /// final step once only that is left ("Introducing Final Steps in Bitbucket Pipelines").
     BuildCancelled,
 }
 

@@ -23,7 +23,7 @@ pub struct OutlineJob {
     /// The parallel group that it is a branch of.
     pub group: Option<GroupPlace>,
     /// Runs after all others, whatever became of them. At most one job, and neither manual nor in a group nor needed by
-    /// another ("Final step": no `trigger`, no `fail-fast`).
+    /// another ("Introducing Final Steps in Bitbucket Pipelines": no `trigger`, no `fail-fast`).
     pub is_final: bool,
 }
 

@@ -93,19 +93,19 @@ impl Progress {
     /// What the ends of a job's own steps mean for the rest of it: after one that did not end well no other is run
     /// ("Step options"), and with the last one the job has ended.
     fn close(&mut self, job: JobIndex, effects: &mut Effects) {
-        if matches!(
-            self.record.jobs[job.0].state,
-            JobState::Ready | JobState::Running { .. }
-        ) {
-            self.skip_ahead(job, effects);
-        }
-        let record = &mut self.record.jobs[job.0];
+        let record = &self.record.jobs[job.0];
         if record.state == JobState::Ended {
             return;
         }
         if let Some(reason) = record.first_ill(job, StepEnd::stops_its_job) {
             self.leave_out(job, reason, effects);
-        } else if record.next().is_none() {
+            return;
+        }
+        if matches!(record.state, JobState::Ready | JobState::Running { .. }) {
+            self.skip_ahead(job, effects);
+        }
+        let record = &mut self.record.jobs[job.0];
+        if record.next().is_none() {
             record.state = JobState::Ended;
         }
     }
