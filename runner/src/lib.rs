@@ -23,10 +23,11 @@ pub mod identity;
 // The commands, and what they are wired from.
 pub mod command;
 pub mod step_run;
-pub mod view;
 pub mod wiring;
 
 pub mod local;
+
+pub mod view;
 
 // The walk.
 pub mod join;
@@ -43,5 +44,3 @@ pub mod executor;
 pub mod grant;
 pub mod log;
 pub mod outbox;
-
-pub mod view;

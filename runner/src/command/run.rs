@@ -114,16 +114,11 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
         diagnostics,
     } = resolve(&source, &push, changed);
     for remark in &diagnostics {
-        write!(io::stderr(), "{}\n", remark.render(&source, name))?;
+        writeln!(io::stderr(), "{}", remark.render(&source, name))?;
     }
-    let mut plan = match outcome {
-        Outcome::Planned(plan) => plan,
-        Outcome::NothingSelected(why) => bail!("nothing to run: {}", printable(&why)),
-        Outcome::Invalid => return Ok(ExitCode::FAILURE),
+    let Some(plan) = plan_of(outcome, args.step.as_deref())? else {
+        return Ok(ExitCode::FAILURE);
     };
-    if let Some(step) = &args.step {
-        keep_one(&mut plan, step)?;
-    }
     let config = Config::load(args.config.as_deref(), &dir)?;
     let tasks = TaskTracker::new();
     let modules = environment.module_cache_dir();
@@ -242,7 +237,7 @@ fn command(args: &RunArgs) -> String {
         ("--since", since),
     ] {
         if let Some(value) = value {
-            line.push_str(&format!(" {option} {}", printable(value)));
+            line.extend([" ", option, " ", &printable(value)]);
         }
     }
     line
@@ -325,6 +320,19 @@ async fn changed(
         Some(since) => tree.changed(&since, snapshot, cancel).await?,
         None => None,
     })
+}
+
+/// What is to run; `None` if the file is refused, which its diagnostics said.
+fn plan_of(outcome: Outcome, only: Option<&str>) -> anyhow::Result<Option<Plan>> {
+    let mut plan = match outcome {
+        Outcome::Planned(plan) => plan,
+        Outcome::NothingSelected(why) => bail!("nothing to run: {}", printable(&why)),
+        Outcome::Invalid => return Ok(None),
+    };
+    if let Some(step) = only {
+        keep_one(&mut plan, step)?;
+    }
+    Ok(Some(plan))
 }
 
 /// Leaves the one step of this name in the plan.

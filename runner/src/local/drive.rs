@@ -113,11 +113,12 @@ impl Drive {
             }
             Said::Answered(job, is_wanted) => {
                 self.is_asking = false;
-                self.apply(match is_wanted {
-                    true => Happened::ManualStarted(job),
-                    false => Happened::ManualDeclined(job),
-                })
-                .await;
+                let answer = if is_wanted {
+                    Happened::ManualStarted(job)
+                } else {
+                    Happened::ManualDeclined(job)
+                };
+                self.apply(answer).await;
             }
         }
         let progress = &self.progress;

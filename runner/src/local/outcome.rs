@@ -1,10 +1,10 @@
 //! How a step of a local build ended, in the words that people read. The one place where ends become words.
 
+use cofferdam_pipeline::Plan;
 use cofferdam_pipeline::StepKind;
 use cofferdam_pipeline::progress::{
     BuildEnd, NotRunReason, StepEnd, StepOutcome, StepPlace, StopCause,
 };
-use cofferdam_pipeline::Plan;
 use cofferdam_protocol::report::StepResult;
 
 use crate::text::printable;
@@ -27,8 +27,14 @@ pub(super) fn told(kind: &StepKind, result: &StepResult) -> (StepOutcome, String
 pub(super) fn shown(plan: &Plan, at: StepPlace, end: StepEnd, why: String) -> Outcome {
     let step = &plan.jobs[at.job.0].steps[at.step];
     let name = |at: StepPlace| {
-        let step = plan.jobs.get(at.job.0).and_then(|job| job.steps.get(at.step));
-        step.map_or_else(|| at.to_string(), |step| format!("{:?}", printable(&step.name)))
+        let step = plan
+            .jobs
+            .get(at.job.0)
+            .and_then(|job| job.steps.get(at.step));
+        step.map_or_else(
+            || at.to_string(),
+            |step| format!("{:?}", printable(&step.name)),
+        )
     };
     match end {
         StepEnd::Passed => Outcome::Passed,
@@ -45,7 +51,9 @@ pub(super) fn shown(plan: &Plan, at: StepPlace, end: StepEnd, why: String) -> Ou
             },
             StepKind::Script(_) | StepKind::Wasm(_) => Outcome::Error { why },
         },
-        StepEnd::Cancelled { by: Some(StopCause::FailFast { step }) } => Outcome::NotRun {
+        StepEnd::Cancelled {
+            by: Some(StopCause::FailFast { step }),
+        } => Outcome::NotRun {
             why: format!("stopped, because {} failed", name(step)),
         },
         StepEnd::Cancelled { by: _ } => Outcome::Cancelled,
