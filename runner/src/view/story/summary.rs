@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::super::event::{Outcome, RunState};
-use super::super::model::{Model, Step};
-use super::super::text::{
+use super::{INDENT, SIGN_COLUMNS, paragraph, reason, sign};
+use crate::view::event::{Outcome, RunState};
+use crate::view::model::{Model, Step};
+use crate::view::text::{
     BAR_COLUMNS, Line, Style, count, cut, duration, expand_tabs, harmless, padded, right_aligned,
     size, width, wrap,
 };
-use super::{INDENT, paragraph, reason, sign};
 
 /// Widest column of names.
 const NAME_COLUMNS_MAX: usize = 40;
@@ -140,9 +140,9 @@ fn artifacts(model: &Model, columns: Option<usize>) -> Vec<Line> {
     let mut lines = vec![Line::ours().with(Style::Plain, "artifacts")];
     for artifact in &model.artifacts {
         let step = model.steps.get(&artifact.step);
-        let of = step.map(|step| format!(" of {}", harmless(&step.name)));
+        let of = step.map(|step| format!(", {}", harmless(&step.name)));
         let text = format!(
-            "{}  {}{}",
+            "{} ({}{})",
             harmless(&artifact.path),
             size(artifact.bytes),
             of.unwrap_or_default()
@@ -165,22 +165,28 @@ fn verdict(model: &Model, state: RunState, took: Duration, columns: Option<usize
         RunState::Cancelled => (Style::Wary, "■", "cancelled after"),
     };
     let pipeline = harmless(&model.pipeline);
-    let text = format!("{pipeline} {word} {}{}", duration(took), counts(model));
-    let pieces = match columns {
-        None => vec![text.as_str()],
-        Some(columns) => wrap(&text, columns.saturating_sub(BAR_COLUMNS + 2).max(1)),
+    let text = format!("{pipeline} {word} {}", duration(took));
+    let counts = counts(model);
+    let whole = format!("{text}: {counts}");
+    let indent = BAR_COLUMNS + SIGN_COLUMNS;
+    let pieces = match columns.map(|columns| columns.saturating_sub(indent).max(1)) {
+        Some(room) if width(&whole) > room => {
+            let mut pieces = wrap(&text, room);
+            pieces.extend(wrap(&counts, room));
+            pieces
+        }
+        _ if counts.is_empty() => vec![text.as_str()],
+        _ => vec![whole.as_str()],
     };
     let line = |(number, piece): (usize, &str)| {
         let mark = if number == 0 { sign } else { " " };
-        Line::ours()
-            .with(style, mark)
-            .with(Style::Plain, " ")
-            .with(style, piece)
+        let line = Line::ours().with(style, mark);
+        line.with(Style::Plain, " ").with(style, piece)
     };
     pieces.into_iter().enumerate().map(line).collect()
 }
 
-/// How many steps ended how, worst first: ` · 1 failed, 3 passed`.
+/// How many steps ended how, worst first: `1 failed, 3 passed`.
 fn counts(model: &Model) -> String {
     let kinds = [
         "unsupported",
@@ -215,10 +221,7 @@ fn counts(model: &Model) -> String {
         .filter(|(_, number)| *number > 0)
         .map(|(kind, number)| format!("{number} {kind}"))
         .collect();
-    if parts.is_empty() {
-        return String::new();
-    }
-    format!(" · {}", parts.join(", "))
+    parts.join(", ")
 }
 
 /// What to do now.
