@@ -34,20 +34,30 @@ pub(super) const SIGN_COLUMNS: usize = 2;
 /// Text of ours inside a block is set in by so much.
 pub(super) const INDENT: &str = "  ";
 
-/// The first line: what runs, on what, how much of it.
-pub(super) fn opening(model: &Model) -> Line {
+/// The first line, or lines: what runs, on what, how much of it.
+pub(super) fn opening(model: &Model, columns: Option<usize>) -> Vec<Line> {
     let is_id = model.commit.len() >= 40 && model.commit.bytes().all(|b| b.is_ascii_hexdigit());
     let commit = if is_id {
         &model.commit[..COMMIT_CHARS]
     } else {
         &model.commit
     };
-    Line::ours()
+    let steps = count(model.steps.len(), "step");
+    let line = Line::ours()
         .with(Style::Strong, &model.pipeline)
         .with(Style::Dim, " · ")
         .with(Style::Plain, commit)
         .with(Style::Dim, " · ")
-        .with(Style::Plain, &count(model.steps.len(), "step"))
+        .with(Style::Plain, &steps);
+    match columns {
+        Some(columns) if line.columns() > columns => {
+            let more = format!("{} · {steps}", harmless(commit));
+            let mut lines = vec![Line::ours().with(Style::Strong, &model.pipeline)];
+            lines.extend(paragraph(Style::Plain, &more, columns));
+            lines
+        }
+        _ => vec![line],
+    }
 }
 
 /// The sign of an outcome.
@@ -188,7 +198,7 @@ pub(super) fn failure(step: &Step, log: &Fold, columns: usize) -> Vec<Line> {
         };
         lines.extend(paragraph(Style::Wary, &lines_left_out, columns));
     }
-    let is_silent = shown.is_empty() && step.took().is_some();
+    let is_silent = shown.is_empty() && matches!(step.outcome(), Some(Outcome::Failed { .. }));
     for (whose, text) in shown.iter().rev() {
         for piece in fold(text, room) {
             lines.push(Line::of(*whose).with(Style::Plain, piece));

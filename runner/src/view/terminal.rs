@@ -103,7 +103,7 @@ impl Terminal {
     fn over(&mut self, event: &Event, size: Size) -> String {
         let columns = usize::from(size.columns);
         let lines = match event {
-            Event::Began { .. } => vec![story::opening(&self.model)],
+            Event::Began { .. } => story::opening(&self.model, Some(columns)),
             Event::StepEnded { index, .. } => {
                 let log = self.model.take_fold(*index);
                 let Some(step) = self.model.steps.get(index) else {

@@ -151,15 +151,26 @@ fn whole(model: &Model, now: Duration, columns: usize) -> Line {
             .with(Style::Dim, &format!(" · {running} still stopping · {time}"));
     }
     let all = model.steps.len();
-    let line = Line::ours().with(Style::Dim, &format!("{over} of {all} done · {time}"));
-    let line = match bad {
-        0 => line,
-        bad => line.with(Style::Bad, &format!(" · {bad} failed")),
+    let failed = match bad {
+        0 => String::new(),
+        bad => format!(" · {bad} failed"),
     };
-    let with_hint = line.clone().with(Style::Dim, " · Ctrl-C cancels");
-    if with_hint.columns() <= columns {
-        with_hint
-    } else {
-        line
-    }
+    // From the most to the least that can be said; the last one is cut if it must be.
+    let all_ways = [
+        (
+            format!("{over} of {all} done · {time}"),
+            " · Ctrl-C cancels",
+        ),
+        (format!("{over} of {all} done · {time}"), ""),
+        (format!("{over}/{all} · {time}"), ""),
+    ];
+    let lines = all_ways.map(|(done, hint)| {
+        Line::ours()
+            .with(Style::Dim, &done)
+            .with(Style::Bad, &failed)
+            .with(Style::Dim, hint)
+    });
+    let [.., shortest] = &lines;
+    let fitting = lines.iter().find(|line| line.columns() <= columns);
+    fitting.unwrap_or(shortest).clone()
 }
