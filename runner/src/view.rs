@@ -6,7 +6,7 @@
 //! * [`View::terminal`]: a line per running step that is painted again and again, above it what is over;
 //!   a step's log stays folded unless the step fails;
 //! * [`View::plain`]: every line as it comes, for a file, a pipe, or by wish;
-//! * [`View::json`]: every event as one line of JSON, for a program ([`json`](self::json) lists the fields).
+//! * [`View::json`]: every event as one line of JSON, for a program ([`Json`] lists the fields).
 //!
 //! Everything here is a function from events, times and sizes to text; only [`show`] waits and writes.
 //!
@@ -63,7 +63,7 @@ impl View {
 
     /// For a program.
     pub fn json() -> Self {
-        Self::Json(Json::default())
+        Self::Json(Json)
     }
 
     /// Takes an event that happened `at` this long after the run began, and returns what to write now.

@@ -1,26 +1,4 @@
-//! The view for a program: one JSON object per line.
-//!
-//! Every object has `at_ms`, milliseconds since the run began, and `event`. New fields and new events may be
-//! added; what is listed here stays. A field that does not apply is `null`. `step` is a step's index.
-//!
-//! | `event` | further fields |
-//! |---|---|
-//! | `began` | `format` (1), `pipeline`, `commit`, `command`, `steps`: `step`, `name`, `stage`, `group`, `runs` |
-//! | `step-started` | `step` |
-//! | `log` | `step`, `origin` (`system`, `stdout`, `stderr`), `text`, `base64` |
-//! | `step-ended` | `step`, `outcome`, `exit`, `why`, `line`, `log` |
-//! | `waiting` | `step`, `why` |
-//! | `asked` | `step` |
-//! | `artifact` | `step`, `path`, `bytes` |
-//! | `cancelling` | |
-//! | `ended` | `state` (`passed`, `failed`, `error`, `cancelled`) |
-//!
-//! `outcome` is `passed`, `failed`, `error`, `cancelled`, `skipped`, `not-run` or `unsupported`; `why` says
-//! more, for `unsupported` what is not supported, asked for in `line` of the file. `log` is the path of the
-//! whole log. The `text` of a log is what was written, not split into lines; where the bytes are not UTF-8,
-//! perhaps because a character was written in two halves, `text` holds U+FFFD for what is none, and `base64`
-//! all the bytes. So that the lines can be looked at on a terminal, what one would obey is written as `\u`
-//! escapes, which a JSON reader turns back.
+//! The view for a program: one JSON object per line. [`Json`] lists the fields.
 
 use std::io;
 use std::time::Duration;
@@ -33,14 +11,34 @@ use serde_json::ser::{CompactFormatter, Formatter};
 use super::event::{Event, Outcome, Row, RunState};
 use super::text::steers;
 
-/// The version of what the module's documentation lists; another number breaks readers.
+/// The version of what [`Json`] lists; another number breaks readers.
 const FORMAT: u32 = 1;
 
 /// A run told to a program.
+///
+/// Every object has `at_ms`, milliseconds since the run began, and `event`. New fields and new events may be
+/// added; what is listed here stays. A field that does not apply is `null`. `step` is a step's index.
+///
+/// | `event` | further fields |
+/// |---|---|
+/// | `began` | `format` (1), `pipeline`, `commit`, `command`, `steps`: `step`, `name`, `stage`, `group`, `runs` |
+/// | `step-started` | `step` |
+/// | `log` | `step`, `origin` (`system`, `stdout`, `stderr`), `text`, `base64` |
+/// | `step-ended` | `step`, `outcome`, `exit`, `why`, `line`, `log` |
+/// | `waiting` | `step`, `why` |
+/// | `asked` | `step` |
+/// | `artifact` | `step`, `path`, `bytes` |
+/// | `cancelling` | |
+/// | `ended` | `state` (`passed`, `failed`, `error`, `cancelled`) |
+///
+/// `outcome` is `passed`, `failed`, `error`, `cancelled`, `skipped`, `not-run` or `unsupported`; `why` says
+/// more, for `unsupported` what is not supported, asked for in `line` of the file. `log` is the path of the
+/// whole log. The `text` of a log is what was written, not split into lines; where the bytes are not UTF-8,
+/// perhaps because a character was written in two halves, `text` holds U+FFFD for what is none, and `base64`
+/// all the bytes. So that the lines can be looked at on a terminal, what one would obey is written as `\u`
+/// escapes, which a JSON reader turns back.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Json {
-    _private: (),
-}
+pub struct Json;
 
 impl Json {
     /// The line for an event.

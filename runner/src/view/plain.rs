@@ -82,7 +82,7 @@ impl Plain {
                     .values()
                     .map(|step| width(&shown(&step.name)));
                 self.name_columns = names.max().unwrap_or_default().min(NAME_COLUMNS_MAX);
-                vec![story::opening(&self.model)]
+                story::opening(&self.model, None)
             }
             Event::StepStarted { index } => {
                 let what = self

@@ -28,23 +28,36 @@ const NAME_COLUMNS_MIN: usize = 8;
 /// Columns of a reason below which it is left out.
 const REASON_COLUMNS_MIN: usize = 4;
 
+/// Columns of a sign and the space behind it.
+pub(super) const SIGN_COLUMNS: usize = 2;
+
 /// Text of ours inside a block is set in by so much.
 pub(super) const INDENT: &str = "  ";
 
-/// The first line: what runs, on what, how much of it.
-pub(super) fn opening(model: &Model) -> Line {
+/// The first line, or lines: what runs, on what, how much of it.
+pub(super) fn opening(model: &Model, columns: Option<usize>) -> Vec<Line> {
     let is_id = model.commit.len() >= 40 && model.commit.bytes().all(|b| b.is_ascii_hexdigit());
     let commit = if is_id {
         &model.commit[..COMMIT_CHARS]
     } else {
         &model.commit
     };
-    Line::ours()
+    let steps = count(model.steps.len(), "step");
+    let line = Line::ours()
         .with(Style::Strong, &model.pipeline)
         .with(Style::Dim, " · ")
         .with(Style::Plain, commit)
         .with(Style::Dim, " · ")
-        .with(Style::Plain, &count(model.steps.len(), "step"))
+        .with(Style::Plain, &steps);
+    match columns {
+        Some(columns) if line.columns() > columns => {
+            let more = format!("{} · {steps}", harmless(commit));
+            let mut lines = vec![Line::ours().with(Style::Strong, &model.pipeline)];
+            lines.extend(paragraph(Style::Plain, &more, columns));
+            lines
+        }
+        _ => vec![line],
+    }
 }
 
 /// The sign of an outcome.
@@ -84,6 +97,13 @@ pub(super) fn reason(outcome: &Outcome) -> String {
     }
 }
 
+/// What [`ending`] says, as far as there is room.
+struct Parts {
+    name: String,
+    reason: String,
+    took: String,
+}
+
 /// One line about a step that ended. Where room is short, the duration goes first, then the reason, and
 /// the name is cut last.
 pub(super) fn ending(step: &Step, columns: Option<usize>) -> Line {
@@ -91,13 +111,7 @@ pub(super) fn ending(step: &Step, columns: Option<usize>) -> Line {
         return Line::ours().with(Style::Plain, &step.name);
     };
     let (style, sign) = sign(outcome);
-    let name = expand_tabs(&harmless(&step.name));
-    let reason = expand_tabs(&harmless(&reason(outcome)));
-    let took = step.took().map(duration).unwrap_or_default();
-    let (name, reason, took) = match columns {
-        None => (name, reason, took),
-        Some(columns) => fit(name, reason, took, columns),
-    };
+    let Parts { name, reason, took } = parts(step, outcome, columns);
     let mut line = Line::ours()
         .with(style, sign)
         .with(Style::Plain, " ")
@@ -111,40 +125,47 @@ pub(super) fn ending(step: &Step, columns: Option<usize>) -> Line {
     line
 }
 
-fn fit(name: String, reason: String, took: String, columns: usize) -> (String, String, String) {
-    let room = columns.saturating_sub(BAR_COLUMNS + "✓ ".chars().count());
-    let gap = |text: &str| {
-        if text.is_empty() {
-            0
-        } else {
-            INDENT.len() + width(text)
-        }
+fn parts(step: &Step, outcome: &Outcome, columns: Option<usize>) -> Parts {
+    let all = Parts {
+        name: expand_tabs(&harmless(&step.name)),
+        reason: expand_tabs(&harmless(&reason(outcome))),
+        took: step.took().map(duration).unwrap_or_default(),
     };
-    if width(&name) + gap(&reason) + gap(&took) <= room {
-        return (name, reason, took);
+    match columns {
+        None => all,
+        Some(columns) => fit(all, columns),
     }
-    if !took.is_empty() {
-        let left = room.saturating_sub(gap(&took));
-        let name_least = width(&name).min(NAME_COLUMNS_MIN);
-        // A short reason such as an exit status says more than the duration, which the summary repeats.
-        let reason_least = gap(&reason).min(INDENT.len() + NAME_COLUMNS_MIN);
-        if name_least + reason_least > left {
-            return fit(name, reason, String::new(), columns);
-        }
+}
+
+fn fit(mut parts: Parts, columns: usize) -> Parts {
+    let gap = |text: &str| match width(text) {
+        0 => 0,
+        columns => INDENT.len() + columns,
+    };
+    let room = columns.saturating_sub(BAR_COLUMNS + SIGN_COLUMNS);
+    let name = width(&parts.name);
+    let (reason, took) = (gap(&parts.reason), gap(&parts.took));
+    if name + reason + took <= room {
+        return parts;
     }
-    let room = room - gap(&took).min(room);
+    // A short reason such as an exit status says more than the duration, which the summary repeats.
+    let least = name.min(NAME_COLUMNS_MIN) + reason.min(INDENT.len() + NAME_COLUMNS_MIN);
+    if took > 0 && least + took > room {
+        parts.took.clear();
+        return fit(parts, columns);
+    }
+    let room = room.saturating_sub(took);
     let name_room = room
-        .saturating_sub(gap(&reason))
+        .saturating_sub(reason)
         .max(room / 2)
         .max(NAME_COLUMNS_MIN.min(room));
-    let name = cut(&name, name_room);
-    let reason_room = room.saturating_sub(width(&name) + INDENT.len());
-    let reason = if reason_room < REASON_COLUMNS_MIN {
-        String::new()
-    } else {
-        cut(&reason, reason_room)
-    };
-    (name, reason, took)
+    parts.name = cut(&parts.name, name_room);
+    let left = room.saturating_sub(width(&parts.name) + INDENT.len());
+    if left < REASON_COLUMNS_MIN {
+        parts.reason.clear();
+    }
+    parts.reason = cut(&parts.reason, left);
+    parts
 }
 
 /// What a person needs to see of a step that ended badly: its reason in full where [`ending`] had to cut
@@ -153,8 +174,8 @@ pub(super) fn failure(step: &Step, log: &Fold, columns: usize) -> Vec<Line> {
     let mut lines = Vec::new();
     if let Some(outcome) = step.outcome() {
         let reason = harmless(&reason(outcome));
-        let is_shown = ending(step, Some(columns)) == ending(step, None);
-        if !is_shown {
+        let is_cut = parts(step, outcome, Some(columns)).reason != expand_tabs(&reason);
+        if is_cut {
             lines.extend(paragraph(Style::Plain, &reason, columns));
         }
     }
@@ -177,7 +198,7 @@ pub(super) fn failure(step: &Step, log: &Fold, columns: usize) -> Vec<Line> {
         };
         lines.extend(paragraph(Style::Wary, &lines_left_out, columns));
     }
-    let is_silent = shown.is_empty() && step.took().is_some();
+    let is_silent = shown.is_empty() && matches!(step.outcome(), Some(Outcome::Failed { .. }));
     for (whose, text) in shown.iter().rev() {
         for piece in fold(text, room) {
             lines.push(Line::of(*whose).with(Style::Plain, piece));

@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use self::frame::live;
 pub use self::frame::{Size, frame};
-use super::event::Event;
+use super::event::{Event, Outcome};
 use super::model::Model;
 use super::story;
-use super::text::{Line, Style};
+use super::text::{BAR_COLUMNS, Line, Style, cut, expand_tabs, fold, harmless, width};
 
 /// Hide the cursor and stop wrapping (DECTCEM, DECAWM): a line of an unforeseen width is then cut.
 const BEGIN: &str = "\u{1b}[?25l\u{1b}[?7l";
@@ -30,13 +30,20 @@ const CLEAR_ROW: &str = "\u{1b}[2K";
 /// Empty everything below the cursor.
 const CLEAR_BELOW: &str = "\u{1b}[J";
 
+/// Before the name of a step that is started by hand.
+const QUESTION_SIGN: &str = "? ";
+
+/// Behind it. Everything but a yes leaves the step out.
+const QUESTION: &str = "  Run it? [y/N] ";
+
 /// A run shown on a terminal.
 #[derive(Debug)]
 pub struct Terminal {
     model: Model,
     is_coloured: bool,
-    /// The columns of every line that is painted now.
-    painted: Vec<usize>,
+    /// The lines that are painted now, without colour: how many rows each takes depends on the width that
+    /// the window has when they are replaced.
+    painted: Vec<String>,
     /// What is painted now, to not paint it again.
     frame: String,
     /// What became over while a question is open.
@@ -89,21 +96,21 @@ impl Terminal {
     pub fn close(&mut self, size: Size) -> String {
         let held = std::mem::take(&mut self.held);
         self.is_held = false;
-        self.write(&held, &[], size)
+        self.write(&held, "", size)
     }
 
     /// What an event leaves above for good.
     fn over(&mut self, event: &Event, size: Size) -> String {
         let columns = usize::from(size.columns);
         let lines = match event {
-            Event::Began { .. } => vec![story::opening(&self.model)],
+            Event::Began { .. } => story::opening(&self.model, Some(columns)),
             Event::StepEnded { index, .. } => {
                 let log = self.model.take_fold(*index);
                 let Some(step) = self.model.steps.get(index) else {
                     return String::new();
                 };
                 let mut lines = vec![story::ending(step, Some(columns))];
-                if step.outcome().is_some_and(super::Outcome::is_bad) {
+                if step.outcome().is_some_and(Outcome::is_bad) {
                     lines.extend(story::failure(step, &log, columns));
                 }
                 lines
@@ -129,16 +136,15 @@ impl Terminal {
         let Some(step) = self.model.steps.get(&index) else {
             return over;
         };
-        let question = " Run it? [y/N] ";
-        let room = usize::from(size.columns).saturating_sub(4 + question.len() + 1);
-        let name = super::text::harmless(&step.name);
+        let fixed = BAR_COLUMNS + width(QUESTION_SIGN) + width(QUESTION);
+        let room = usize::from(size.columns).saturating_sub(fixed);
+        let name = expand_tabs(&harmless(&step.name));
         let line = Line::ours()
-            .with(Style::Wary, "?")
-            .with(Style::Plain, " ")
-            .with(Style::Strong, &super::text::cut(&name, room))
-            .with(Style::Plain, question);
+            .with(Style::Wary, QUESTION_SIGN)
+            .with(Style::Strong, &cut(&name, room))
+            .with(Style::Plain, QUESTION);
         let line = line.render(Some(usize::from(size.columns)), self.is_coloured);
-        let mut text = self.write(&over, &[], size);
+        let mut text = self.write(&over, "", size);
         self.is_held = true;
         text.push_str(&line);
         text
@@ -147,31 +153,28 @@ impl Terminal {
     fn paint(&mut self, now: Duration, over: &str, size: Size) -> String {
         let lines = live(&self.model, now, size);
         let frame = self.rows(&lines, size);
-        let widths: Vec<usize> = lines
-            .iter()
-            .map(|line| line.columns().min(usize::from(size.columns)))
-            .collect();
-        if over.is_empty() && frame == self.frame && widths == self.painted {
+        if over.is_empty() && frame == self.frame {
             return String::new();
         }
-        let text = self.write(over, &[&frame], size);
-        self.painted = widths;
+        let text = self.write(over, &frame, size);
+        let columns = Some(usize::from(size.columns));
+        self.painted = lines
+            .iter()
+            .map(|line| line.render(columns, false))
+            .collect();
         self.frame = frame;
         text
     }
 
     /// Replaces what is painted.
-    fn write(&mut self, over: &str, frame: &[&str], size: Size) -> String {
+    fn write(&mut self, over: &str, frame: &str, size: Size) -> String {
         let painted = std::mem::take(&mut self.painted);
         self.frame.clear();
-        if painted.is_empty() && over.is_empty() && frame.iter().all(|frame| frame.is_empty()) {
+        if painted.is_empty() && over.is_empty() && frame.is_empty() {
             return String::new();
         }
         let columns = usize::from(size.columns).max(1);
-        let rows: usize = painted
-            .iter()
-            .map(|width| width.div_ceil(columns).max(1))
-            .sum();
+        let rows: usize = painted.iter().map(|line| fold(line, columns).len()).sum();
         let mut text = String::from(BEGIN);
         text.push('\r');
         if rows > 0 {
@@ -179,7 +182,7 @@ impl Terminal {
             _ = write!(text, "\u{1b}[{rows}A");
         }
         text.push_str(over);
-        text.extend(frame.iter().copied());
+        text.push_str(frame);
         text.push_str(CLEAR_BELOW);
         text.push_str(END);
         text

@@ -16,8 +16,8 @@ pub(super) const OURS: char = '▌';
 /// The mark that begins a line of a step.
 pub(super) const STEPS: char = '│';
 
-/// Most marks in a row that sit upon one character. Tibetan and Zalgo-free human writing stay below it;
-/// without a bound one "character" could cover the lines above it.
+/// Most marks in a row that sit upon one character. No script needs as many; without a bound a pile of
+/// them would cover the lines above.
 const MARKS_MAX: usize = 8;
 
 /// Columns between tab stops, as every terminal has them.
@@ -126,11 +126,11 @@ pub(super) fn fold(text: &str, columns: usize) -> Vec<&str> {
     pieces(text, columns, |_, most| most)
 }
 
-/// As [`fold`], but between words where there are some.
+/// As [`fold`], but between words, or behind a slash of a path, where there are some.
 pub(super) fn wrap(text: &str, columns: usize) -> Vec<&str> {
     let at_word = |rest: &str, most: usize| {
         let is_between = rest[most..].starts_with(' ');
-        let space = rest[..most].rfind(' ').map(|space| space + 1);
+        let space = rest[..most].rfind([' ', '/']).map(|space| space + 1);
         if is_between {
             most
         } else {
@@ -148,8 +148,11 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<&str> {
 fn pieces(text: &str, columns: usize, choose: impl Fn(&str, usize) -> usize) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = text;
-    while width(rest) > columns {
+    loop {
         let most = fitting_bytes(rest, columns);
+        if most == rest.len() {
+            break;
+        }
         let taken = match choose(rest, most) {
             // Not even one character fits: it goes alone, and the line's own cut deals with it.
             0 => rest.graphemes(true).next().map_or(rest.len(), str::len),

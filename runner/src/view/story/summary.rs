@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use super::super::event::{Outcome, RunState};
-use super::super::model::{Model, Step};
-use super::super::text::{
+use super::{INDENT, SIGN_COLUMNS, paragraph, reason, sign};
+use crate::view::event::{Outcome, RunState};
+use crate::view::model::{Model, Step};
+use crate::view::text::{
     BAR_COLUMNS, Line, Style, count, cut, duration, expand_tabs, harmless, padded, right_aligned,
     size, width, wrap,
 };
-use super::{INDENT, paragraph, reason, sign};
 
 /// Widest column of names.
 const NAME_COLUMNS_MAX: usize = 40;
+
+/// Columns of the bracket around a parallel group.
+const BRACKET_COLUMNS: usize = 2;
 
 /// Columns that are left for a reason beside the name, or else it goes below.
 const REASON_COLUMNS_MIN: usize = 24;
@@ -47,13 +50,17 @@ struct Widths {
 fn table(model: &Model, columns: Option<usize>) -> Vec<Line> {
     let names = model.steps.values().map(|step| width(&name_of(step)));
     let took = |step: &Step| step.took().map_or(0, |took| width(&duration(took)));
+    let took = model.steps.values().map(took).max().unwrap_or_default();
+    let has_groups = model.steps.values().any(|step| step.row.group.is_some());
+    let bracket = if has_groups { BRACKET_COLUMNS } else { 0 };
+    let fixed = BAR_COLUMNS + bracket + SIGN_COLUMNS + INDENT.len() + took;
     let most = columns.map_or(NAME_COLUMNS_MAX, |columns| {
-        (columns / 2).min(NAME_COLUMNS_MAX)
+        columns.saturating_sub(fixed).min(NAME_COLUMNS_MAX)
     });
     let widths = Widths {
-        name: names.max().unwrap_or_default().min(most),
-        took: model.steps.values().map(took).max().unwrap_or_default(),
-        has_groups: model.steps.values().any(|step| step.row.group.is_some()),
+        name: names.max().unwrap_or_default().min(most.max(1)),
+        took,
+        has_groups,
         all: columns,
     };
     let steps: Vec<&Step> = model.steps.values().collect();
@@ -94,15 +101,18 @@ fn row(step: &Step, bracket: &str, widths: &Widths) -> Vec<Line> {
     if widths.has_groups {
         line = line.with(Style::Dim, &format!("{bracket} "));
     }
-    line = line
-        .with(style, sign)
-        .with(Style::Plain, " ")
-        .with(
-            Style::Plain,
-            &padded(&cut(&name_of(step), widths.name), widths.name),
-        )
+    let name = cut(&name_of(step), widths.name);
+    let line = line.with(style, sign).with(Style::Plain, " ");
+    let named = line.clone().with(Style::Plain, &name);
+    let line = line
+        .with(Style::Plain, &padded(&name, widths.name))
         .with(Style::Plain, INDENT)
         .with(Style::Dim, &right_aligned(&took, widths.took));
+    let line = if took.is_empty() && reason.is_empty() {
+        named.clone()
+    } else {
+        line
+    };
     if reason.is_empty() {
         return vec![line];
     }
@@ -111,24 +121,30 @@ fn row(step: &Step, bracket: &str, widths: &Widths) -> Vec<Line> {
     };
     let used = line.columns() + INDENT.len();
     let room = all.saturating_sub(used);
-    if width(&reason) <= room || room >= REASON_COLUMNS_MIN {
-        let mut pieces = wrap(&reason, room).into_iter();
-        let first = pieces.next().unwrap_or_default();
-        let mut lines = vec![line.with(Style::Plain, INDENT).with(style, first)];
-        let margin = " ".repeat(used - BAR_COLUMNS);
-        lines.extend(
-            pieces.map(|piece| Line::ours().with(Style::Plain, &margin).with(style, piece)),
-        );
-        return lines;
-    }
-    let mut lines = vec![line];
-    let margin = INDENT.repeat(if widths.has_groups { 2 } else { 1 });
-    let room = all.saturating_sub(BAR_COLUMNS + margin.len()).max(1);
-    lines.extend(
-        wrap(&reason, room)
-            .into_iter()
-            .map(|piece| Line::ours().with(Style::Plain, &margin).with(style, piece)),
-    );
+    let is_beside = width(&reason) <= room || room >= REASON_COLUMNS_MIN;
+    let (first, margin, room) = if is_beside {
+        (line.with(Style::Plain, INDENT), used - BAR_COLUMNS, room)
+    } else {
+        let margin = INDENT.len() * if widths.has_groups { 2 } else { 1 };
+        let first = if took.is_empty() { named } else { line };
+        (
+            first,
+            margin,
+            all.saturating_sub(BAR_COLUMNS + margin).max(1),
+        )
+    };
+    let below = |piece: &str| {
+        Line::ours()
+            .with(Style::Plain, &" ".repeat(margin))
+            .with(style, piece)
+    };
+    let mut pieces = wrap(&reason, room).into_iter();
+    let mut lines = match pieces.next() {
+        Some(piece) if is_beside => vec![first.with(style, piece)],
+        Some(piece) => vec![first, below(piece)],
+        None => vec![first],
+    };
+    lines.extend(pieces.map(below));
     lines
 }
 
@@ -140,9 +156,9 @@ fn artifacts(model: &Model, columns: Option<usize>) -> Vec<Line> {
     let mut lines = vec![Line::ours().with(Style::Plain, "artifacts")];
     for artifact in &model.artifacts {
         let step = model.steps.get(&artifact.step);
-        let of = step.map(|step| format!(" of {}", harmless(&step.name)));
+        let of = step.map(|step| format!(", {}", harmless(&step.name)));
         let text = format!(
-            "{}  {}{}",
+            "{} ({}{})",
             harmless(&artifact.path),
             size(artifact.bytes),
             of.unwrap_or_default()
@@ -165,22 +181,28 @@ fn verdict(model: &Model, state: RunState, took: Duration, columns: Option<usize
         RunState::Cancelled => (Style::Wary, "■", "cancelled after"),
     };
     let pipeline = harmless(&model.pipeline);
-    let text = format!("{pipeline} {word} {}{}", duration(took), counts(model));
-    let pieces = match columns {
-        None => vec![text.as_str()],
-        Some(columns) => wrap(&text, columns.saturating_sub(BAR_COLUMNS + 2).max(1)),
+    let text = format!("{pipeline} {word} {}", duration(took));
+    let counts = counts(model);
+    let whole = format!("{text}: {counts}");
+    let indent = BAR_COLUMNS + SIGN_COLUMNS;
+    let pieces = match columns.map(|columns| columns.saturating_sub(indent).max(1)) {
+        Some(room) if width(&whole) > room => {
+            let mut pieces = wrap(&text, room);
+            pieces.extend(wrap(&counts, room));
+            pieces
+        }
+        _ if counts.is_empty() => vec![text.as_str()],
+        _ => vec![whole.as_str()],
     };
     let line = |(number, piece): (usize, &str)| {
         let mark = if number == 0 { sign } else { " " };
-        Line::ours()
-            .with(style, mark)
-            .with(Style::Plain, " ")
-            .with(style, piece)
+        let line = Line::ours().with(style, mark);
+        line.with(Style::Plain, " ").with(style, piece)
     };
     pieces.into_iter().enumerate().map(line).collect()
 }
 
-/// How many steps ended how, worst first: ` · 1 failed, 3 passed`.
+/// How many steps ended how, worst first: `1 failed, 3 passed`.
 fn counts(model: &Model) -> String {
     let kinds = [
         "unsupported",
@@ -215,10 +237,7 @@ fn counts(model: &Model) -> String {
         .filter(|(_, number)| *number > 0)
         .map(|(kind, number)| format!("{number} {kind}"))
         .collect();
-    if parts.is_empty() {
-        return String::new();
-    }
-    format!(" · {}", parts.join(", "))
+    parts.join(", ")
 }
 
 /// What to do now.
@@ -258,7 +277,9 @@ fn next(model: &Model, state: RunState, columns: Option<usize>) -> Vec<Line> {
     }
     // A step that this version cannot run is not helped by another try.
     let retried = bad().find(|(_, outcome)| !matches!(outcome, Outcome::Unsupported { .. }));
-    if let Some(name) = retried.and_then(|(step, _)| quoted(&step.row.name)) {
+    // Nor can one of two with the same name be meant by it.
+    let retried = retried.filter(|(step, _)| step.name == step.row.name);
+    if let Some(name) = retried.and_then(|(step, _)| quoted(&step.name)) {
         let text = format!("this step alone: {command} --step {name}");
         lines.extend(sentence(Style::Plain, &text, columns));
     }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::super::model::{Model, State, Step};
-use super::super::story::since;
-use super::super::text::{
-    BAR_COLUMNS, Line, Style, Whose, cut, expand_tabs, harmless, padded, right_aligned, width,
+use crate::view::model::{Model, State, Step};
+use crate::view::story::since;
+use crate::view::text::{
+    BAR_COLUMNS, Line, Style, Whose, cut, duration, expand_tabs, harmless, padded, right_aligned,
+    width,
 };
 
 /// The size of a terminal's window, in characters.
@@ -31,8 +32,8 @@ const TURNS: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧
 /// How long each of [`TURNS`] stays.
 const TURN_MILLIS: u128 = 100;
 
-/// Columns that a name gets however narrow the window is.
-const NAME_COLUMNS_MIN: usize = 8;
+/// Columns that names get before the latest line gets any: names tell the lines apart.
+const NAME_COLUMNS_MIN: usize = 16;
 
 /// Columns of a log line that are worth showing.
 const LATEST_COLUMNS_MIN: usize = 8;
@@ -142,7 +143,7 @@ fn with_latest(line: Line, step: &Step) -> Line {
 /// How far the run is, and how to end it.
 fn whole(model: &Model, now: Duration, columns: usize) -> Line {
     let (over, bad) = model.ended_counts();
-    let time = super::super::text::duration(now);
+    let time = duration(now);
     if model.is_cancelling {
         let running = model.running().count();
         return Line::ours()
@@ -150,15 +151,26 @@ fn whole(model: &Model, now: Duration, columns: usize) -> Line {
             .with(Style::Dim, &format!(" · {running} still stopping · {time}"));
     }
     let all = model.steps.len();
-    let line = Line::ours().with(Style::Dim, &format!("{over} of {all} over · {time}"));
-    let line = match bad {
-        0 => line,
-        bad => line.with(Style::Bad, &format!(" · {bad} failed")),
+    let failed = match bad {
+        0 => String::new(),
+        bad => format!(" · {bad} failed"),
     };
-    let with_hint = line.clone().with(Style::Dim, " · Ctrl-C cancels");
-    if with_hint.columns() <= columns {
-        with_hint
-    } else {
-        line
-    }
+    // From the most to the least that can be said; the last one is cut if it must be.
+    let all_ways = [
+        (
+            format!("{over} of {all} done · {time}"),
+            " · Ctrl-C cancels",
+        ),
+        (format!("{over} of {all} done · {time}"), ""),
+        (format!("{over}/{all} · {time}"), ""),
+    ];
+    let lines = all_ways.map(|(done, hint)| {
+        Line::ours()
+            .with(Style::Dim, &done)
+            .with(Style::Bad, &failed)
+            .with(Style::Dim, hint)
+    });
+    let [.., shortest] = &lines;
+    let fitting = lines.iter().find(|line| line.columns() <= columns);
+    fitting.unwrap_or(shortest).clone()
 }
