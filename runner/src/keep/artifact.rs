@@ -138,7 +138,8 @@ pub struct Unmatched {
 }
 
 /// Keeps what the selection names. An older capture under the same id is replaced; if nothing is named, nothing is kept and
-/// nothing is left of an older one. All at once: until it is whole, nobody sees it, and after an error there is none of it.
+/// nothing is left of an older one. All at once: until it is whole, nobody sees it, and after an error there is none of it,
+/// and the older one stays.
 pub fn capture(
     workspace: &Dir,
     selection: &Selection,

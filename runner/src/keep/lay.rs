@@ -43,10 +43,7 @@ pub(super) fn lay(
     while let Some(Entry { path, kind }) = pack.next_entry()? {
         bounds.check_cancel()?;
         if !path.is_within(place) {
-            return Err(KeepError::Damaged {
-                entry: place.to_string(),
-                what: "it holds a path outside its place",
-            });
+            return Err(pack.damaged("it holds a path outside its place"));
         }
         laid.entries += 1;
         bounds.check_entries(laid.entries, &path)?;

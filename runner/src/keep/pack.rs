@@ -24,8 +24,9 @@ pub(super) use index::{Label, read_line, write_line};
 const DATA: &str = "data";
 const INDEX: &str = "index";
 
-/// A copy asks whether it was cancelled after each of these; a disk does that many bytes in about a millisecond.
-const CHUNK_BYTES: usize = 128 << 10;
+/// A copy asks whether it was cancelled after each of these. On the stack, because most files of a build are smaller and
+/// there are a hundred thousand of them.
+const CHUNK_BYTES: usize = 16 << 10;
 
 /// A SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -231,7 +232,7 @@ impl Reader {
             label,
             entry_name: entry_name.to_owned(),
             index,
-            data: BufReader::with_capacity(CHUNK_BYTES, data),
+            data: BufReader::new(data),
             is_at_end: false,
             count: 0,
             previous: KeptPath::root(),
@@ -292,7 +293,7 @@ impl Reader {
         Ok(())
     }
 
-    fn damaged(&self, what: &'static str) -> KeepError {
+    pub(super) fn damaged(&self, what: &'static str) -> KeepError {
         damaged(&self.entry_name, what)
     }
 }
@@ -316,7 +317,7 @@ pub(super) fn copy(
     path: &KeptPath,
     bounds: &Bounds,
 ) -> Result<(u64, Digest), KeepError> {
-    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut chunk = [0; CHUNK_BYTES];
     let mut hasher = Sha256::new();
     let mut bytes = 0_u64;
     loop {

@@ -5,8 +5,8 @@
 
 use std::io;
 
-use cap_fs_ext::DirExt as _;
-use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, MetadataExt as _};
+use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt as _};
+use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, MetadataExt as _, OpenOptions};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
@@ -95,7 +95,11 @@ impl Drop for Part<'_> {
 
 /// Opens and locks a part; `None` if it is gone or somebody holds it.
 fn lock(store: &Dir, name: &str) -> Result<Option<Dir>, KeepError> {
-    let locked = store.open_dir_nofollow(name).and_then(|dir| {
+    // Opened for reading: what `open_dir` gives is only a place in the tree, which cannot be locked.
+    let mut options = OpenOptions::new();
+    options.read(true).follow(FollowSymlinks::No);
+    let locked = store.open_with(name, &options).and_then(|file| {
+        let dir = Dir::from_std_file(file.into_std());
         flock(&dir, FlockOperation::NonBlockingLockExclusive)?;
         let is_same = store.symlink_metadata(name)?.ino() == dir.dir_metadata()?.ino();
         Ok(is_same.then_some(dir))

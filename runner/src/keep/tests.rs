@@ -168,10 +168,13 @@ fn tree(root: &Path) -> BTreeMap<PathBuf, Seen> {
     seen
 }
 
-/// The paths of a tree that are no directories.
+/// The paths of a tree that are no directories, sorted as texts.
 fn leaves(tree: &BTreeMap<PathBuf, Seen>) -> Vec<&str> {
-    tree.iter()
+    let mut leaves = tree
+        .iter()
         .filter(|(_, seen)| **seen != Seen::Directory)
         .map(|(path, _)| path.to_str().unwrap())
-        .collect()
+        .collect::<Vec<_>>();
+    leaves.sort_unstable();
+    leaves
 }

@@ -314,3 +314,10 @@ fn a_cancelled_capture_keeps_nothing_and_a_cancelled_restore_ends() {
     assert!(matches!(second, Err(KeepError::Cancelled)));
     bench.assert_kept(1);
 }
+
+#[test]
+fn the_deepest_tree_that_is_allowed_comes_back() {
+    let deep = "d/".repeat(128) + "file";
+    let bench = Bench::new().with(&[&deep]);
+    assert_eq!(leaves(&bench.round(&["**"])), [deep]);
+}
