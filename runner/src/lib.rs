@@ -12,6 +12,7 @@
 pub mod clock;
 pub mod config;
 pub mod hub_address;
+pub mod keep;
 pub mod process;
 pub mod receipt;
 pub mod text;
