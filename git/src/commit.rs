@@ -4,6 +4,7 @@ mod checkout;
 mod listing;
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -17,9 +18,9 @@ use crate::store::Store;
 pub use checkout::CheckoutStats;
 use listing::{Entry, Kind};
 
-/// A commit in a mirror that its ref was proven to reach. Only
-/// [`Mirror::fetch`](crate::Mirror::fetch) makes one, so nothing can be read or checked out without
-/// the proof.
+/// A commit in a mirror that its ref was proven to reach, or a snapshot of a user's own work tree. Only
+/// [`Mirror::fetch`](crate::Mirror::fetch) and [`WorkTree`](crate::WorkTree) make one, so nothing of a remote can be
+/// read or checked out without the proof.
 #[derive(Clone, Debug)]
 pub struct Commit {
     store: Arc<Store>,
@@ -34,6 +35,11 @@ impl Commit {
             id,
             reference,
         }
+    }
+
+    /// The repository that has it.
+    pub(crate) fn git_dir(&self) -> PathBuf {
+        self.store.git_dir(&self.id)
     }
 
     pub fn id(&self) -> &CommitId {

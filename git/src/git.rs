@@ -16,6 +16,7 @@ use crate::limits::{LOCAL_TIME_MAX, Limits};
 use crate::mirror::Mirror;
 use crate::process::{Call, Program};
 use crate::store::Store;
+use crate::work_tree::WorkTree;
 
 /// The oldest git that we run: Debian 12's, whose security fixes are kept up to date. All that we
 /// rely on is in it.
@@ -97,6 +98,11 @@ impl Git {
                 answer => return answer.map(Mirror::new),
             }
         }
+    }
+
+    /// Looks for the work tree that a directory is in; `None` if it is in none. Blocks on the disk.
+    pub fn work_tree(&self, from: &Path) -> Result<Option<WorkTree>, GitError> {
+        WorkTree::find(Arc::clone(&self.program), self.limits.clone(), from)
     }
 
     async fn open_or_share(&self, dir: &Path) -> Result<Arc<Store>, GitError> {

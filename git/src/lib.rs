@@ -15,9 +15,11 @@ mod limits;
 mod names;
 mod process;
 
-// The walk: a git program, a mirror, a proven commit, its repository on disk. The lines stand apart
+// The walk: a git program, somebody's own work tree, a mirror, a proven commit, its repository on disk. The lines stand apart
 // because rustfmt sorts neighbours.
 mod git;
+
+mod work_tree;
 
 mod mirror;
 
@@ -34,3 +36,4 @@ pub use names::{
     BadCommitId, BadRefName, BadRemoteUrl, BadTreePath, CommitId, RefName, RemotePolicy, RemoteUrl,
     TreePath,
 };
+pub use work_tree::{Head, LOCAL_OUTPUT_DIR, Snapshot, WorkTree};

@@ -6,7 +6,7 @@ mod conversation;
 use std::sync::Arc;
 
 use cofferdam_protocol::frame::HeldAttempt;
-use cofferdam_protocol::limits::{ATTEMPTS_MAX, TEXT_BYTES_MAX};
+use cofferdam_protocol::limits::{ATTEMPTS_MAX, RECEIPT_BYTES_MAX, TEXT_BYTES_MAX};
 use cofferdam_protocol::report::{JobEvent, StepResult};
 use cofferdam_protocol::{AttemptId, Fence, HubFrame, LogFrame, Seq};
 use jiff::{SignedDuration, Timestamp};
@@ -166,6 +166,12 @@ fn bounded(event: JobEvent) -> JobEvent {
             why: cut(why),
         },
         StepResult::Passed | StepResult::Cancelled | StepResult::NotRun => result,
+    };
+    let receipt_bytes = receipt.to_string().len();
+    let receipt = if receipt_bytes > RECEIPT_BYTES_MAX {
+        serde_json::json!({ "left_out": "longer than is kept", "bytes": receipt_bytes })
+    } else {
+        receipt
     };
     JobEvent::StepFinished {
         step,

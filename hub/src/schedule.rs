@@ -5,7 +5,7 @@
 
 pub mod decide;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -195,8 +195,10 @@ impl Scheduler {
     }
 
     fn publish(&self, queue: &[Waiting], online: &[OnlineRunner], assignments: &[Assignment]) {
-        let is_assigned = |job: JobId| assignments.iter().any(|pair| pair.job == job);
-        let waiting = queue.iter().filter(|waiting| !is_assigned(waiting.job));
+        let assigned: BTreeSet<JobId> = assignments.iter().map(|pair| pair.job).collect();
+        let waiting = queue
+            .iter()
+            .filter(|waiting| !assigned.contains(&waiting.job));
         let reasons = waiting.map(|waiting| (waiting.job, why_waiting(waiting, online)));
         self.reasons.send_replace(reasons.collect());
     }
@@ -243,8 +245,10 @@ impl Scheduler {
             .map(|attempt| attempt.lease_until)
             .min();
         let until_over = first.map(|until| {
-            let left = until.duration_since(now);
-            Duration::try_from(left).unwrap_or(Duration::ZERO) + self.lease.grace()
+            // A lease that is over already has used up part of its grace.
+            let grace = SignedDuration::try_from(self.lease.grace()).unwrap_or(SignedDuration::MAX);
+            let left = until.duration_since(now).saturating_add(grace);
+            Duration::try_from(left).unwrap_or(Duration::ZERO)
         });
         let until_retry = retry_at.map(|at| at.saturating_duration_since(Instant::now()));
         let sleeps = [until_over, until_retry].into_iter().flatten();

@@ -137,7 +137,7 @@ async fn greet(
         .map_err(|_| std::io::ErrorKind::TimedOut)??;
     let (_, session) = stream.get_ref();
     let exporter = session
-        .export_keying_material([0; EXPORTER_BYTES], EXPORTER_LABEL, None)
+        .export_keying_material([0; EXPORTER_BYTES], EXPORTER_LABEL, Some(&[]))
         .map_err(std::io::Error::other)?;
     let peer = Peer {
         address,

@@ -1,6 +1,7 @@
 //! The pipeline language: a file and a push go in, a plan comes out.
 //!
-//! [`resolve`] is the only door. The hub opens it for a push, the runner for a local run. This crate never reads a
+//! [`resolve`] is the only door to the language. The hub opens it for a push, the runner for a local run; both then
+//! keep the build that comes of it in order with the one state machine in [`progress`]. This crate never reads a
 //! file, a clock, an environment or a socket, and it has no task and no thread: it must build for any target.
 
 // Foundations: what goes in, what comes out, and what the stations below hand to each other.
@@ -18,10 +19,14 @@ mod select;
 
 mod graph;
 
+<<<<<<< HEAD
 mod glob;
 
 // What a step sees of its build; read by whoever runs a plan.
 pub mod variables;
+=======
+pub mod progress;
+>>>>>>> main
 
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use plan::{

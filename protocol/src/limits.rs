@@ -4,6 +4,10 @@
 /// thousand hostile ones at once stay under a gigabyte.
 pub const TEXT_FRAME_BYTES_MAX: usize = 1024 * 1024;
 
+/// Longest receipt of a step that is kept, in bytes of JSON. One with every grant that a step may have fits; those of
+/// the 500 steps of the largest build stay under 32 MiB.
+pub const RECEIPT_BYTES_MAX: usize = 64 * 1024;
+
 /// Longest text frame from a hub, in bytes: an offer of [`JOB_BYTES_MAX`] and what is around it. A runner
 /// has one hub, so it can afford to read more than a hub can.
 pub const OFFER_FRAME_BYTES_MAX: usize = 8 * 1024 * 1024;

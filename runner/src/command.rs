@@ -1,6 +1,8 @@
 //! The `cofferdam` command: what can be asked of it on a terminal.
 
+mod check;
 pub mod join;
+mod run;
 pub mod start;
 
 use std::path::PathBuf;
@@ -26,6 +28,10 @@ enum Verb {
     Join(join::JoinArgs),
     /// Take jobs from the hub that this runner joined, until told to stop
     Start(start::StartArgs),
+    /// Run the pipeline of this work tree, here, without a hub
+    Run(run::RunArgs),
+    /// Say what is wrong with a pipeline file; exit status 1 if it is refused
+    Check(check::CheckArgs),
     /// Work with one step, here, without a hub
     #[command(subcommand)]
     Step(StepVerb),
@@ -58,14 +64,16 @@ impl StateArgs {
 /// Does what the arguments say. Errors go to standard error, each line led by `cofferdam: `.
 pub fn run(cli: Cli, environment: &Environment) -> ExitCode {
     let done = match cli.verb {
-        Verb::Join(args) => join::run(&args, environment),
-        Verb::Start(args) => start::run(&args, environment),
+        Verb::Join(args) => join::run(&args, environment).map(|()| ExitCode::SUCCESS),
+        Verb::Start(args) => start::run(&args, environment).map(|()| ExitCode::SUCCESS),
+        Verb::Run(args) => run::run(&args, environment),
+        Verb::Check(args) => check::run(&args),
         Verb::Step(StepVerb::Run(args)) => {
             return step_run::run(*args, &environment.module_cache_dir());
         }
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             complain(&chain(error.as_ref()));
             ExitCode::FAILURE

@@ -210,6 +210,7 @@ pub struct Environment {
     join_token: Option<SecretString>,
     log: Option<OsString>,
     containers_conf: Option<OsString>,
+    no_color: Option<OsString>,
     /// What a container engine of our own is started with.
     engine: BTreeMap<String, String>,
 }
@@ -246,6 +247,7 @@ impl Environment {
                 .map(SecretString::from),
             log: get("COFFERDAM_LOG"),
             containers_conf: get("CONTAINERS_CONF"),
+            no_color: get("NO_COLOR"),
             engine: ENGINE_VARIABLES
                 .into_iter()
                 .filter_map(|name| Some((name.to_owned(), get(name)?.into_string().ok()?)))
@@ -262,14 +264,17 @@ impl Environment {
         self.below_home(self.state_home.as_ref(), ".local/state", "XDG_STATE_HOME")
     }
 
-    /// Where native code is kept for `step run`: `$XDG_CACHE_HOME/cofferdam/modules` or
-    /// `~/.cache/cofferdam/modules`; without either, a directory of this user's below `/tmp`, which is
-    /// used only if it belongs to this user alone.
+    /// Where native code is kept for `step run`: `modules` in the cache directory.
     pub fn module_cache_dir(&self) -> PathBuf {
+        self.cache_dir().join("modules")
+    }
+
+    /// What may be lost at any time: `$XDG_CACHE_HOME/cofferdam` or `~/.cache/cofferdam`; without either, a
+    /// directory of this user's below `/tmp`, which is used only if it belongs to this user alone.
+    pub fn cache_dir(&self) -> PathBuf {
         let user = rustix::process::geteuid().as_raw();
         self.below_home(self.cache_home.as_ref(), ".cache", "XDG_CACHE_HOME")
             .unwrap_or_else(|_| PathBuf::from(format!("/tmp/cofferdam-cache-{user}")))
-            .join("modules")
     }
 
     /// The user's directory for sockets, if the session has one.
@@ -295,6 +300,11 @@ impl Environment {
             .as_ref()
             .and_then(|filter| filter.to_str())
             .map(str::to_owned)
+    }
+
+    /// `NO_COLOR` (no-color.org): set, to whatever value, it asks for text without colours.
+    pub fn wants_no_colour(&self) -> bool {
+        self.no_color.is_some()
     }
 
     /// What a container engine of our own is started with.

@@ -8,6 +8,7 @@ pub mod wasm;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,12 +41,23 @@ pub struct StepRun<'a> {
     pub env: &'a BTreeMap<String, String>,
     /// Its own clean work tree.
     pub workspace: &'a Workspace,
+    /// What a container sees beside the work tree; a module sees none of it.
+    pub mounts: &'a [Mount],
     /// How long it may take, wall time.
     pub timeout: Duration,
     /// Ends it early.
     pub cancel: &'a CancellationToken,
     /// What to execute.
     pub work: Work,
+}
+
+/// A directory of this host, read-write in a container: a cache that lives outside of the work tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Absolute, without links. Ours, never a step's word.
+    pub host: PathBuf,
+    /// Absolute; below the container's root.
+    pub guest: String,
 }
 
 /// What a step executes.

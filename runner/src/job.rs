@@ -2,34 +2,28 @@
 //! step a clean workspace, the executor, and what it said.
 
 pub mod plan;
-mod report;
 
 use std::sync::Arc;
 
 use cofferdam_git::Commit;
-use cofferdam_protocol::report::{Blame, JobEvent, JobResult, StepResult};
+use cofferdam_protocol::report::{JobEvent, JobResult, StepResult};
 use cofferdam_protocol::{AttemptId, StepIndex};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::plan::{Plan, PlannedStep, PlannedWasm, PlannedWork};
+use self::plan::Plan;
 use crate::checkout::{CheckoutError, Checkouts};
 use crate::clock::Clock;
-use crate::executor::{Executor, StepRun, WasmWork, Work};
-use crate::log::{LogSink, StepLog, say};
+use crate::log::{StepLog, say};
 use crate::outbox::Outbox;
-use crate::receipt::json::to_json;
 use crate::slots::Slot;
+use crate::step::{Site, StepEnd, Steps, tell_the_end};
 
 /// Runs jobs. One for the life of the runner; jobs run beside each other.
 #[derive(Debug)]
 pub struct Jobs {
-    /// Where the code comes from.
-    pub checkouts: Checkouts,
-    /// Runs WASI modules.
-    pub wasm: Arc<dyn Executor>,
-    /// Runs scripts; or why this host cannot.
-    pub container: Result<Arc<dyn Executor>, String>,
+    /// Runs their steps.
+    pub steps: Steps,
     /// Where everything that is to be said goes.
     pub outbox: Arc<Outbox>,
     /// Stamps it.
@@ -61,21 +55,6 @@ impl Walk<'_> {
         say(log, &format!("fetching {repository} at {}", source.commit)).await;
         let commit = checkouts.fetch(source, &self.cancel).await?;
         Ok(self.fetched.insert(commit).clone())
-    }
-}
-
-/// How one step ended, and its receipt if it ran.
-struct StepEnd {
-    result: StepResult,
-    receipt: serde_json::Value,
-}
-
-impl From<StepResult> for StepEnd {
-    fn from(result: StepResult) -> Self {
-        Self {
-            result,
-            receipt: serde_json::Value::Null,
-        }
     }
 }
 
@@ -123,65 +102,24 @@ impl Jobs {
                 step: step.index,
                 cancel: walk.cancel.clone(),
             };
-            let end = match self.step(&mut walk, step, &log).await {
-                Ok(end) => end,
-                Err(error) => report::checkout_error(&error).into(),
+            let end = match walk.commit(&self.steps.checkouts, &log).await {
+                Ok(commit) => {
+                    let site = Site {
+                        commit,
+                        workspace: format!("{}-{}", plan.attempt, step.index),
+                        env: &plan.env,
+                        cancel: &walk.cancel,
+                        keeping: None,
+                    };
+                    self.steps.run(step, site, &log).await
+                }
+                Err(error) => StepEnd::from(&error),
             };
             tell_the_end(&end.result, &log).await;
-            result = report::job_result(&end.result);
+            result = job_result(&end.result);
             self.finished(plan, step.index, end);
         }
         result
-    }
-
-    async fn step(
-        &self,
-        walk: &mut Walk<'_>,
-        step: &PlannedStep,
-        log: &StepLog,
-    ) -> Result<StepEnd, CheckoutError> {
-        let commit = walk.commit(&self.checkouts, log).await?;
-        let plan = walk.plan;
-        let (work, executor) = match &step.work {
-            PlannedWork::Unsupported { what, line } => {
-                return Ok(unsupported(what, *line));
-            }
-            PlannedWork::Script(script) => match &self.container {
-                Ok(executor) => (Work::Script(script.clone()), executor),
-                Err(why) => return Ok(no_engine(why)),
-            },
-            PlannedWork::Wasm(planned) => {
-                let module = self.checkouts.module(&commit, &planned.module_path).await?;
-                (Work::Wasm(wasm_work(planned, module)), &self.wasm)
-            }
-        };
-        let name = format!("{}-{}", plan.attempt, step.index);
-        let (workspace, stats) = self
-            .checkouts
-            .workspace(&commit, &name, &walk.cancel)
-            .await?;
-        if stats.submodule_count > 0 {
-            let count = stats.submodule_count;
-            let left_out = format!("{count} submodules are left out: their directories are empty");
-            say(log, &left_out).await;
-        }
-        let run = StepRun {
-            name: &step.name,
-            env: &plan.env,
-            workspace: &workspace,
-            timeout: step.timeout,
-            cancel: &walk.cancel,
-            work,
-        };
-        let ran = executor.run(run, log).await;
-        workspace.remove().await;
-        Ok(match ran {
-            Ok(receipt) => StepEnd {
-                result: report::step_result(&receipt),
-                receipt: to_json(&receipt),
-            },
-            Err(error) => report::executor_error(&error).into(),
-        })
     }
 
     fn finished(&self, plan: &Plan, step: StepIndex, end: StepEnd) {
@@ -202,54 +140,12 @@ impl Jobs {
     }
 }
 
-fn wasm_work(planned: &PlannedWasm, module: Vec<u8>) -> WasmWork {
-    let PlannedWasm {
-        module_path,
-        module_line: _,
-        args,
-        env,
-        read,
-        write,
-        net,
-        limits,
-    } = planned;
-    WasmWork {
-        module: module.into(),
-        module_path: module_path.clone(),
-        args: args.clone(),
-        env: env.clone(),
-        read: read.clone(),
-        write: write.clone(),
-        net: net.clone(),
-        limits: *limits,
+/// The result of a job that stopped at a step with this result.
+fn job_result(last: &StepResult) -> JobResult {
+    match last {
+        StepResult::Passed => JobResult::Passed,
+        StepResult::Failed { .. } => JobResult::Failed,
+        StepResult::Error { .. } | StepResult::NotRun => JobResult::Error,
+        StepResult::Cancelled => JobResult::Cancelled,
     }
-}
-
-fn unsupported(what: &str, line: u32) -> StepEnd {
-    let why = format!("line {line}: `{what}` is not supported yet, so this step cannot run");
-    StepResult::Error {
-        blame: Blame::User,
-        why,
-    }
-    .into()
-}
-
-fn no_engine(why: &str) -> StepEnd {
-    let why = format!("this runner cannot run scripts: {why}");
-    StepResult::Error {
-        blame: Blame::Infrastructure,
-        why,
-    }
-    .into()
-}
-
-async fn tell_the_end(result: &StepResult, log: &dyn LogSink) {
-    let line = match result {
-        StepResult::Passed => "passed".to_owned(),
-        StepResult::Failed { exit: _, why } => format!("failed: {why}"),
-        StepResult::Error { blame: _, why } => format!("could not be run: {why}"),
-        StepResult::Cancelled => "cancelled".to_owned(),
-        StepResult::NotRun => return,
-    };
-    say(log, &line).await;
 }

@@ -12,6 +12,7 @@
 pub mod clock;
 pub mod config;
 pub mod hub_address;
+pub mod keep;
 pub mod process;
 pub mod receipt;
 pub mod text;
@@ -25,6 +26,10 @@ pub mod command;
 pub mod step_run;
 pub mod wiring;
 
+pub mod local;
+
+pub mod view;
+
 // The walk.
 pub mod join;
 pub mod session;
@@ -32,6 +37,8 @@ pub mod session;
 pub mod job;
 
 pub mod slots;
+
+pub mod step;
 
 pub mod checkout;
 pub mod executor;

@@ -20,6 +20,7 @@ use crate::job::Jobs;
 use crate::outbox::Outbox;
 use crate::session::Session;
 use crate::slots::Slots;
+use crate::step::Steps;
 use crate::text::chain;
 
 /// A runner that can serve.
@@ -45,15 +46,13 @@ pub async fn build(
     let slots = Slots::new(config.slots);
     let tasks = TaskTracker::new();
     let jobs = Jobs {
-        checkouts: Checkouts::new(git, state.path())?,
-        wasm: Arc::new(
-            WasmExecutor::new(&WasmConfig {
-                program: "/proc/self/exe".into(),
-                cache_dir: state.path().join("modules"),
-            })
-            .context("modules cannot be run")?,
-        ),
-        container: container(config, state, environment, &tasks).await,
+        steps: steps(
+            git,
+            config,
+            (state.path(), &state.path().join("modules")),
+            (environment, &tasks),
+        )
+        .await?,
         outbox: Arc::clone(&outbox),
         clock: Arc::clone(&clock),
         tasks: tasks.clone(),
@@ -71,10 +70,30 @@ pub async fn build(
     Ok(Runner { session, tasks })
 }
 
+/// What runs steps, with its workspaces below the first directory and native code in the second.
+pub async fn steps(
+    git: Git,
+    config: &Config,
+    (state, modules): (&Path, &Path),
+    (environment, tasks): (&Environment, &TaskTracker),
+) -> anyhow::Result<Steps> {
+    Ok(Steps {
+        checkouts: Checkouts::new(git, state)?,
+        wasm: Arc::new(
+            WasmExecutor::new(&WasmConfig {
+                program: "/proc/self/exe".into(),
+                cache_dir: modules.to_owned(),
+            })
+            .context("modules cannot be run")?,
+        ),
+        container: container(config, state, environment, tasks).await,
+    })
+}
+
 /// The container executor, or the sentence that says why this runner has none.
 async fn container(
     config: &Config,
-    state: &StateDir,
+    state: &Path,
     environment: &Environment,
     tasks: &TaskTracker,
 ) -> Result<Arc<dyn Executor>, String> {
@@ -91,7 +110,7 @@ async fn container(
             containers_conf: environment.containers_conf(),
             service_env: environment.engine().clone(),
         },
-        state_dir: state.path().to_owned(),
+        state_dir: state.to_owned(),
         network: if config.has_container_network {
             Network::Engine
         } else {

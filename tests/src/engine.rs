@@ -1,9 +1,11 @@
 //! What the set-up found out about container engines on this host.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::process::target_dir;
+use crate::process::{command, run, target_dir};
 
 /// The image that the set-up made without a network.
 pub const IMAGE: &str = "localhost/cofferdam/busybox:1";
@@ -31,6 +33,15 @@ impl Engine {
                 .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
                 .collect(),
         })
+    }
+
+    /// The ids, in full, of the containers that the engine says are there. It is asked by its own client.
+    pub fn containers(&self, home: &Path) -> Result<Vec<String>> {
+        let mut podman = command(Path::new("podman"), home);
+        podman.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        podman.args(["ps", "--all", "--quiet", "--no-trunc"]);
+        let said = String::from_utf8(run(&mut podman)?.stdout)?;
+        Ok(said.lines().map(str::to_owned).collect())
     }
 
     /// What a runner's configuration says about containers.

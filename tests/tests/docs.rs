@@ -10,6 +10,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
+use cofferdam_pipeline::{ChangedFiles, Outcome, Push, Reference, Resolution, resolve};
 use cofferdam_tests::process::{command, program, target_dir};
 
 /// The commands of a page: lines that start with `$ `, within blocks marked `console`.
@@ -72,6 +73,34 @@ fn follow(page: &str, modules: &[&str]) -> Result<String> {
 fn the_operators_page_sets_up_a_hub_and_a_runner() -> Result<()> {
     let said = follow("docs/operator.md", &[])?;
     ensure!(said.contains("joined https://localhost:"), "{said}");
+    ensure!(said.contains("online"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn every_pipeline_of_the_authors_page_is_planned() -> Result<()> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/pipeline-author.md");
+    let text = fs::read_to_string(page)?;
+    let push = Push {
+        reference: Reference::Branch("main".to_owned()),
+        commit_message: String::new(),
+    };
+    let blocks: Vec<&str> = text
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|block| block.split("```").next())
+        .collect();
+    ensure!(blocks.len() >= 2, "the page has lost its examples");
+    for block in blocks {
+        let Resolution {
+            outcome,
+            diagnostics,
+        } = resolve(block.as_bytes(), &push, ChangedFiles::Unknown);
+        ensure!(
+            matches!(outcome, Outcome::Planned(_)) && diagnostics.is_empty(),
+            "{block}\n{diagnostics:?}"
+        );
+    }
     Ok(())
 }
 

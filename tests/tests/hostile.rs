@@ -7,10 +7,11 @@
 )]
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use cofferdam_tests::process::target_dir;
+use cofferdam_tests::process::{run, target_dir};
 use cofferdam_tests::{Repository, World};
 
 const NO_ENGINE: &str = "[container]\nengine = \"none\"\n";
@@ -176,41 +177,90 @@ fn a_pipeline_file_that_is_a_link_or_too_large_is_explained_to_the_one_who_pushe
     Ok(())
 }
 
-#[test]
-fn attributes_and_hooks_of_a_repository_run_nothing_on_hub_or_runner() -> Result<()> {
-    let (world, runner, repository) = prepared("read: [data]", "read, data/input.txt")?;
-    let canary = world.dir().join("canary");
-    let attack = format!("touch '{}'", canary.display());
-    // What would run if hub or runner believed the repository, or the git settings of their user.
-    repository.write(".gitattributes", "* filter=evil diff=evil merge=evil\n")?;
-    repository.write(".git-hooks/post-checkout", format!("#!/bin/sh\n{attack}\n"))?;
-    repository.write("data/input.txt", "input\n")?;
-    let settings = format!(
-        "[filter \"evil\"]\n\tsmudge = {attack}; cat\n\tclean = cat\n\tprocess =\n[core]\n\tfsmonitor = \
-         {attack}\n\tsshCommand = {attack}\n[uploadpack]\n\tpackObjectsHook = {attack}; exec\n"
-    );
-    for place in [
-        repository.bare.join("config"),
-        runner.state.join(".gitconfig"),
-    ] {
-        let mut text = fs::read_to_string(&place).unwrap_or_default();
-        text.push_str(&settings);
-        fs::write(place, text)?;
-    }
-    fs::create_dir_all(repository.bare.join("hooks"))?;
+/// What plain git would run for the settings of its user, each leaving a mark of its own.
+const BAITS: [&str; 4] = ["filter", "hook", "fsmonitor", "pack-objects"];
+
+fn marks(dir: &Path) -> Vec<&'static str> {
+    let is_left = |bait: &&str| dir.join(format!("mark-{bait}")).exists();
+    BAITS.into_iter().filter(is_left).collect()
+}
+
+/// Lays baits in the home that hub and runner share with everybody in `world`, and in the server's own repository.
+fn lay_baits(world: &World, repository: &Repository) -> Result<()> {
+    let dir = world.dir();
+    let script = |bait: &str, rest: &str| -> Result<String> {
+        let path = dir.join(format!("hooks-of-home/{bait}"));
+        let mark = if bait.starts_with("post-") || bait == "reference-transaction" {
+            "hook"
+        } else {
+            bait
+        };
+        let text = format!("#!/bin/sh\ntouch '{}/mark-{mark}'\n{rest}\n", dir.display());
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        Ok(path.display().to_string())
+    };
+    fs::create_dir_all(dir.join("hooks-of-home"))?;
     for hook in [
         "post-checkout",
-        "pre-auto-gc",
-        "reference-transaction",
         "post-index-change",
+        "reference-transaction",
     ] {
-        fs::write(
-            repository.bare.join("hooks").join(hook),
-            format!("#!/bin/sh\n{attack}\n"),
-        )?;
+        script(hook, "")?;
     }
-    let (state, log) = outcome(&world, &repository)?;
-    ensure!(state == "passed", "{state}\n{log}");
-    ensure!(!canary.exists(), "something of the repository was executed");
+    let (filter, monitor) = (script("filter", "cat")?, script("fsmonitor", "")?);
+    let pack = script("pack-objects", "exec \"$@\"")?;
+    let settings = format!(
+        "[filter \"evil\"]\n\tsmudge = {filter}\n\tclean = cat\n[uploadpack]\n\tpackObjectsHook = {pack}\n[core]\n\t\
+         fsmonitor = {monitor}\n"
+    );
+    let hooks = format!("\thooksPath = {}\n", dir.join("hooks-of-home").display());
+    fs::write(dir.join(".gitconfig"), format!("{settings}{hooks}"))?;
+    // Without the path of hooks: those of the server's own receiving end are its own affair.
+    let config = repository.bare.join("config");
+    let own = fs::read_to_string(&config)?;
+    fs::write(config, format!("{own}{settings}"))?;
+    Ok(())
+}
+
+#[test]
+fn attributes_and_hooks_of_a_repository_run_nothing_on_hub_or_runner() -> Result<()> {
+    let (world, _runner, repository) = prepared("read: [data]", "read, data/input.txt")?;
+    repository.write(".gitattributes", "* filter=evil diff=evil merge=evil\n")?;
+    repository.write("data/input.txt", "input\n")?;
+    repository.commit("First")?;
+    let control = world.dir().join("control");
+    run(repository
+        .git()
+        .args(["push", "--quiet", "origin", "main:control"]))?;
+    lay_baits(&world, &repository)?;
+    run(repository
+        .git()
+        .args(["clone", "--quiet", "-b", "control", &repository.url()])
+        .arg(&control))?;
+    run(repository.git().current_dir(&control).arg("status"))?;
+    ensure!(
+        marks(world.dir()) == BAITS,
+        "plain git takes every bait, or this test shows nothing: {:?}",
+        marks(world.dir())
+    );
+    for bait in BAITS {
+        fs::remove_file(world.dir().join(format!("mark-{bait}")))?;
+    }
+    // By somebody who has no such settings: what is looked at is what hub and runner do.
+    run(repository
+        .git()
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .args(["push", "--quiet", "origin", "main"]))?;
+    let build = world.wait_for_build("demo", 1)?;
+    let log = world.log("demo", 1)?;
+    ensure!(build["state"] == "passed", "{build:#}\n{log}");
+    let build = world.wait_for_build("demo", 2)?;
+    ensure!(build["state"] == "passed", "{build:#}\n{log}");
+    ensure!(
+        marks(world.dir()).is_empty(),
+        "something of the repository was executed: {:?}",
+        marks(world.dir())
+    );
     Ok(())
 }

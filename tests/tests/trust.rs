@@ -47,8 +47,21 @@ impl Authority {
     }
 }
 
-/// What a runner that joined a good hub says when that hub comes back with another certificate.
-fn refusal(authority: &Authority, name: &str, last_year: i32) -> Result<String> {
+/// Writes a certificate that nobody but its own key vouches for.
+fn self_signed(dir: &Path) -> Result<()> {
+    let key = KeyPair::generate()?;
+    let certificate = CertificateParams::new(vec!["localhost".to_owned()])?.self_signed(&key)?;
+    fs::write(dir.join("hub.pem"), certificate.pem())?;
+    fs::write(dir.join("hub.key"), key.serialize_pem())?;
+    Ok(())
+}
+
+/// What a runner that joined a good hub says when that hub comes back with the certificate that `issue` writes.
+fn answer(
+    authority: &Authority,
+    issue: impl FnOnce(&Path) -> Result<()>,
+    is_good: bool,
+) -> Result<String> {
     let world = World::start()?;
     world.join("one", "")?;
     let mut world = world;
@@ -58,7 +71,7 @@ fn refusal(authority: &Authority, name: &str, last_year: i32) -> Result<String> 
     let mut file: serde_json::Value = serde_json::from_slice(&fs::read(&identity)?)?;
     file["ca"] = authority.0.pem().into();
     fs::write(&identity, serde_json::to_vec(&file)?)?;
-    authority.issue(world.dir(), name, last_year)?;
+    issue(world.dir())?;
     world.hub.signal("KILL")?;
     world.hub.wait()?;
     let mut serve = command(&program("cofferdam-hub")?, world.dir());
@@ -73,7 +86,7 @@ fn refusal(authority: &Authority, name: &str, last_year: i32) -> Result<String> 
     let mut hub = Running::start("hub", &mut serve, &world.dir().join("hub2.log"))?;
     hub.wait_until_it_says("listening")?;
     let mut runner = world.start_runner("one")?;
-    let said = if last_year > 2030 && name == "localhost" {
+    let said = if is_good {
         runner.wait_until_it_says("session open")?;
         runner.said()
     } else {
@@ -94,21 +107,34 @@ fn refusal(authority: &Authority, name: &str, last_year: i32) -> Result<String> 
 
 #[test]
 fn a_hub_with_the_operators_certificate_is_spoken_to() -> Result<()> {
-    let said = refusal(&Authority::new()?, "localhost", 2099)?;
+    let authority = Authority::new()?;
+    let issue = |dir: &Path| authority.issue(dir, "localhost", 2099);
+    let said = answer(&authority, issue, true)?;
     ensure!(said.contains("session open"), "{said}");
     Ok(())
 }
 
 #[test]
 fn a_hub_with_an_expired_certificate_is_refused_as_expired() -> Result<()> {
-    let said = refusal(&Authority::new()?, "localhost", 2021)?;
+    let authority = Authority::new()?;
+    let issue = |dir: &Path| authority.issue(dir, "localhost", 2021);
+    let said = answer(&authority, issue, false)?;
     ensure!(said.contains("has expired"), "{said}");
     Ok(())
 }
 
 #[test]
+fn a_hub_that_vouches_for_itself_is_refused_as_another_certificate() -> Result<()> {
+    let said = answer(&Authority::new()?, self_signed, false)?;
+    ensure!(said.contains("another certificate"), "{said}");
+    Ok(())
+}
+
+#[test]
 fn a_hub_with_a_certificate_for_another_name_is_refused_as_wrong_name() -> Result<()> {
-    let said = refusal(&Authority::new()?, "elsewhere.example", 2099)?;
+    let authority = Authority::new()?;
+    let issue = |dir: &Path| authority.issue(dir, "elsewhere.example", 2099);
+    let said = answer(&authority, issue, false)?;
     ensure!(
         said.contains("wrong name") && said.contains("elsewhere.example"),
         "{said}"

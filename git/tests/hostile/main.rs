@@ -17,3 +17,5 @@ mod submodules;
 mod trees;
 #[cfg(test)]
 mod walk;
+#[cfg(test)]
+mod work_tree;

@@ -79,17 +79,8 @@ pub(super) async fn prove(
         software,
         slots,
     } = hello;
-    if !is_bound {
-        // This hub ends TLS itself, so a runner that does not bind speaks through somebody in between.
-        return Err(bad_frame(
-            "a session with this hub is bound to its TLS connection",
-        ));
-    }
-    if origin.len() > ORIGIN_BYTES_MAX || !origin.starts_with("https://") {
+    if origin.len() > ORIGIN_BYTES_MAX {
         return Err(bad_frame("the dialled origin is https://HOST[:PORT]"));
-    }
-    if slots == 0 || slots > SLOTS_MAX {
-        return Err(bad_frame(format!("a runner has 1 to {SLOTS_MAX} slots")));
     }
     let facts = SessionFacts {
         runner,
@@ -108,6 +99,19 @@ pub(super) async fn prove(
     let RunnerFrame::Prove(Prove { signature }) = receive(socket).await? else {
         return Err(bad_frame("a proof comes second"));
     };
+    // From here on the hub has proven itself, and a runner may believe a refusal.
+    if !is_bound {
+        // This hub ends TLS itself, so a runner that does not bind speaks through somebody in between.
+        return Err(bad_frame(
+            "a session with this hub is bound to its TLS connection",
+        ));
+    }
+    if !origin.starts_with("https://") {
+        return Err(bad_frame("the dialled origin is https://HOST[:PORT]"));
+    }
+    if slots == 0 || slots > SLOTS_MAX {
+        return Err(bad_frame(format!("a runner has 1 to {SLOTS_MAX} slots")));
+    }
     let known = gateway.runners.runner(runner).await.map_err(|error| {
         tracing::error!(
             error = &error as &dyn std::error::Error,

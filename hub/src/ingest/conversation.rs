@@ -79,7 +79,9 @@ impl Conversation {
             Applied::Refused(why) => {
                 // It would come again for ever. The attempt cannot be gone on with, so the runner drops
                 // it, and the lease ends by itself.
-                tracing::warn!(runner.id = %runner, attempt.id = %attempt, why, "a report makes no sense");
+                if !met.is_stale_told {
+                    tracing::warn!(runner.id = %runner, attempt.id = %attempt, why, "a report makes no sense");
+                }
                 stale(met, attempt, fence)
             }
         }

@@ -117,7 +117,13 @@ impl SqliteStore {
         let changes = Arc::new(Changes::new());
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
-            .connect_lazy_with(options.clone().pragma("query_only", "ON"));
+            // A page of a log ends by its bytes: rows that were read ahead would be read in vain.
+            .connect_lazy_with(
+                options
+                    .clone()
+                    .row_buffer_size(1)
+                    .pragma("query_only", "ON"),
+            );
         Ok(Self {
             writer: Writer::start(options, Arc::clone(&changes)),
             readers,

@@ -48,7 +48,7 @@ async fn a_token_lets_one_runner_in_once() {
                 name: "a\nb".to_owned(),
                 ..good.clone()
             },
-            "400 a runner's name has 1 to 256 printable characters",
+            "400 a runner's name has 1 to 800 printable characters",
         ),
         (
             join_request(&world, "cj_nonsense", &key),

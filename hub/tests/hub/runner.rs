@@ -101,7 +101,7 @@ impl Connection {
         let stream = world.dial().await;
         let (_, session) = stream.get_ref();
         let exporter = session
-            .export_keying_material([0; 32], EXPORTER_LABEL, None)
+            .export_keying_material([0; 32], EXPORTER_LABEL, Some(&[]))
             .unwrap();
         let url = world.origin().replacen("https", "wss", 1) + SESSION_PATH;
         let mut request = url.into_client_request().unwrap();

@@ -23,7 +23,7 @@ pub(super) struct StartArgs {
 }
 
 pub(super) fn run(args: &StartArgs, environment: &Environment) -> anyhow::Result<()> {
-    log_to_stderr(environment);
+    log_to_stderr(environment, "info");
     let dir = args.state.dir(environment)?;
     let state = StateDir::open(&dir)?;
     let identity = state.load()?;
@@ -136,11 +136,9 @@ impl Heard {
     }
 }
 
-fn log_to_stderr(environment: &Environment) {
+pub(super) fn log_to_stderr(environment: &Environment, usual: &str) {
     use std::io::IsTerminal as _;
-    let filter = environment
-        .log_filter()
-        .unwrap_or_else(|| "info".to_owned());
+    let filter = environment.log_filter().unwrap_or_else(|| usual.to_owned());
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
         .with_writer(std::io::stderr)

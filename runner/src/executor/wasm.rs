@@ -238,6 +238,7 @@ impl Executor for WasmExecutor {
             name: _,
             env,
             workspace,
+            mounts: _,
             timeout,
             cancel,
             work,

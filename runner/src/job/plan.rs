@@ -1,12 +1,11 @@
 //! A job that was checked: what `session::from_wire` made of an offer.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use cofferdam_protocol::{AttemptId, Fence, StepIndex};
+use cofferdam_protocol::{AttemptId, Fence};
 
 use crate::checkout::Source;
-use crate::executor::{Asked, AskedLimits, ScriptWork};
+use crate::step::plan::PlannedStep;
 
 /// One attempt of a job, every field within bounds.
 #[derive(Debug)]
@@ -25,54 +24,4 @@ pub struct Plan {
     pub env: BTreeMap<String, String>,
     /// In order; at least one.
     pub steps: Vec<PlannedStep>,
-}
-
-/// One step.
-#[derive(Debug)]
-pub struct PlannedStep {
-    /// Its place in the build.
-    pub index: StepIndex,
-    /// For people, harmless.
-    pub name: String,
-    /// Wall time.
-    pub timeout: Duration,
-    /// What to execute.
-    pub work: PlannedWork,
-}
-
-/// What a step executes.
-#[derive(Debug)]
-pub enum PlannedWork {
-    /// Shell lines in a container.
-    Script(ScriptWork),
-    /// A WASI module of the commit.
-    Wasm(PlannedWasm),
-    /// Something that this version cannot do.
-    Unsupported {
-        /// What.
-        what: String,
-        /// Where the file asks for it.
-        line: u32,
-    },
-}
-
-/// A WASI module, by its path in the commit.
-#[derive(Debug)]
-pub struct PlannedWasm {
-    /// Where it is in the commit.
-    pub module_path: String,
-    /// The line that names it.
-    pub module_line: u32,
-    /// Its arguments.
-    pub args: Vec<String>,
-    /// Its environment.
-    pub env: BTreeMap<String, String>,
-    /// Asked to be readable.
-    pub read: Vec<Asked>,
-    /// Asked to be writable.
-    pub write: Vec<Asked>,
-    /// Asked to be reachable.
-    pub net: Vec<Asked>,
-    /// Asked limits.
-    pub limits: AskedLimits,
 }

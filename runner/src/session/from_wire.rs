@@ -11,7 +11,8 @@ use cofferdam_protocol::job_spec::{
 
 use crate::checkout::Source;
 use crate::executor::{Asked, AskedLimits, ScriptWork};
-use crate::job::plan::{Plan, PlannedStep, PlannedWasm, PlannedWork};
+use crate::job::plan::Plan;
+use crate::step::plan::{PlannedStep, PlannedWasm, PlannedWork};
 use crate::text::printable;
 
 /// Why an offer is declined. One sentence each; the hub shows it.

@@ -100,6 +100,7 @@ impl Stand {
             name: "Test",
             env: &self.env,
             workspace: &self.workspace,
+            mounts: &[],
             timeout: self.timeout,
             cancel: &self.cancel,
             work: Work::Script(ScriptWork {
@@ -234,6 +235,18 @@ pub(crate) fn processes(token: &str) -> Vec<String> {
         .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
         .filter(|line| line.contains(token))
         .collect()
+}
+
+/// Returns when a process of this host has `token` in its command line.
+pub(crate) async fn process_appears(token: &str) {
+    let seen = async {
+        while processes(token).is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, seen)
+        .await
+        .unwrap_or_else(|_| panic!("no process with {token:?}"));
 }
 
 fn connect(socket: &Path) -> Docker {
@@ -392,6 +405,7 @@ pub(crate) async fn run_for_ever(
         name: "For ever",
         env: &BTreeMap::new(),
         workspace: &workspace,
+        mounts: &[],
         timeout: Duration::from_hours(1),
         cancel: &cancel,
         work: Work::Script(ScriptWork {

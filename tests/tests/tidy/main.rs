@@ -15,8 +15,8 @@ use tree::{has_ending, read, root, rust_files, tracked};
 const FILE_LINES_MAX: usize = 500;
 
 /// Names that say nothing about what is inside.
-const EMPTY_NAMES: [&str; 8] = [
-    "util", "utils", "common", "helper", "helpers", "manager", "misc", "types",
+const EMPTY_NAMES: [&str; 9] = [
+    "util", "utils", "common", "helper", "helpers", "manager", "misc", "types", "base",
 ];
 
 /// The modules of a crate's `lib.rs` in their order, and how many of them are foundations.
@@ -51,24 +51,64 @@ fn order_of(crate_dir: &str) -> Order {
 /// The first names of every `crate::…` path in a source text, tests left out.
 fn crate_imports(text: &str) -> BTreeSet<String> {
     let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-    let mut names = BTreeSet::new();
-    for line in code
+    let lines: Vec<&str> = code
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"))
-    {
-        for (at, _) in line.match_indices("crate::") {
-            let rest = &line[at + "crate::".len()..];
-            let is_path_start = !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
-            let name: String = rest
-                .chars()
-                .take_while(|c| c.is_alphanumeric() || *c == '_')
-                .collect();
-            if is_path_start && !name.is_empty() {
+        .collect();
+    let code = lines.join("\n");
+    let is_of_name = |c: char| c.is_alphanumeric() || c == '_';
+    let mut names = BTreeSet::new();
+    for (at, path) in code.match_indices("crate::") {
+        if code[..at].ends_with(is_of_name) {
+            continue;
+        }
+        for part in parts(&code[at + path.len()..]) {
+            let name: String = part.chars().take_while(|c| is_of_name(*c)).collect();
+            if !name.is_empty() {
                 names.insert(name);
             }
         }
     }
     names
+}
+
+/// What stands behind `crate::`: one path, or all those between braces.
+fn parts(rest: &str) -> Vec<&str> {
+    let Some(list) = rest.strip_prefix('{') else {
+        return vec![rest];
+    };
+    let mut depth = 0_usize;
+    let mut begin = 0;
+    let mut parts = Vec::new();
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            '}' => {
+                parts.push(list[begin..at].trim());
+                return parts;
+            }
+            ',' if depth == 0 => {
+                parts.push(list[begin..at].trim());
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts
+}
+
+#[test]
+fn every_way_to_import_is_seen() {
+    for (text, expected) in [
+        ("use crate::a::B;", vec!["a"]),
+        ("use crate::{a, b::{C, D},\n    e};", vec!["a", "b", "e"]),
+        ("let x = crate::a::f(crate::b::g());", vec!["a", "b"]),
+        ("// crate::a\nuse other_crate::b;", vec![]),
+    ] {
+        let seen: Vec<String> = crate_imports(text).into_iter().collect();
+        assert_eq!(seen, expected, "{text}");
+    }
 }
 
 #[test]

@@ -82,6 +82,11 @@ fn log(seq: u64) -> LogFrame {
 /// A store with a row in every table: a running job with a step and a line of log.
 async fn filled(directory: &TempDir) -> SqliteStore {
     let store = SqliteStore::open(&file(directory)).await.unwrap();
+    fill(&store).await;
+    store
+}
+
+async fn fill(store: &SqliteStore) {
     let repository = Repository {
         name: "r".parse().unwrap(),
         url: "file:///srv/r.git".to_owned(),
@@ -112,7 +117,6 @@ async fn filled(directory: &TempDir) -> SqliteStore {
         .await
         .unwrap();
     store.append(RUNNER, log(3)).await.unwrap();
-    store
 }
 
 fn file(directory: &TempDir) -> std::path::PathBuf {
@@ -340,11 +344,11 @@ async fn a_write_that_fails_takes_no_other_with_it() {
 #[tokio::test]
 async fn a_store_that_could_not_commit_goes_on_when_it_can() {
     let directory = tempfile::tempdir().unwrap();
-    drop(filled(&directory).await);
     let short = Duration::from_millis(1);
     let store = SqliteStore::open_with(&file(&directory), 1000, short)
         .await
         .unwrap();
+    fill(&store).await;
     let mut other = vandal(&directory).await;
     let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
     let error = store.append(RUNNER, log(4)).await.unwrap_err();

@@ -8,8 +8,8 @@ use crate::plan::{ConcurrencyGroup, Condition, Deployment};
 use crate::tree::{Entry, Map};
 
 /// Patterns of one condition, and characters of each. They are tried against every changed file.
-const PATTERNS_MAX: usize = 200;
-const PATTERN_CHARS_MAX: usize = 400;
+const PATTERNS_MAX: usize = 100;
+const PATTERN_CHARS_MAX: usize = 250;
 
 /// The line that makes a step or stage wait for a person.
 /// <https://support.atlassian.com/bitbucket-cloud/docs/pipeline-triggers/>

@@ -207,7 +207,7 @@ fn a_condition_counts_as_met_while_the_changed_files_are_unknown() {
 
 #[test]
 fn very_many_files_and_patterns_are_not_compared() {
-    let patterns = "'*a*a*a*a*a*a*a*a*a*a*a*a*a*b',".repeat(150);
+    let patterns = "'*a*a*a*a*a*a*a*a*a*a*a*a*a*b',".repeat(95);
     let source = format!(
         "pipelines: {{default: [{{step: {{script: [x], condition: {{changesets: {{includePaths: [{patterns}]}}}}}}}}]}}"
     );

@@ -11,6 +11,7 @@ use bollard::models::{
 };
 
 use super::{CLONE_DIR, shell};
+use crate::executor;
 
 /// The capabilities that ordinary builds need, and no other. Left out of Docker's default list:
 /// `MKNOD` and `NET_RAW` (devices and forged packets), `SETFCAP` and `SETPCAP` (a file in the workspace
@@ -67,6 +68,8 @@ pub(super) struct Spec<'a> {
     pub(super) image_id: &'a str,
     pub(super) step: &'a str,
     pub(super) workspace: &'a Path,
+    /// Caches; only the runner decides what stands here.
+    pub(super) mounts: &'a [executor::Mount],
     pub(super) network: Network,
     pub(super) limits: ContainerLimits,
     /// Open files and processes, from `engine::ulimits`.
@@ -126,24 +129,34 @@ impl Spec<'_> {
             },
             ..HostConfig::default()
         };
-        let source = self.workspace.to_string_lossy();
+        let own = (self.workspace, CLONE_DIR);
+        let more = self.mounts.iter();
+        let places = std::iter::once(own)
+            .chain(more.map(|mount| (mount.host.as_path(), mount.guest.as_str())));
         if self.has_selinux {
             // Only this form can ask for a label of the container's own.
-            host.binds = Some(vec![format!("{source}:{CLONE_DIR}:rw,rprivate,Z")]);
+            let bind = |(host, guest): (&Path, &str)| {
+                format!("{}:{guest}:rw,rprivate,Z", host.to_string_lossy())
+            };
+            host.binds = Some(places.map(bind).collect());
         } else {
-            host.mounts = Some(vec![Mount {
-                typ: Some(MountType::BIND),
-                source: Some(source.into_owned()),
-                target: Some(CLONE_DIR.to_owned()),
-                read_only: Some(false),
-                bind_options: Some(MountBindOptions {
-                    propagation: Some(MountBindOptionsPropagationEnum::RPRIVATE),
-                    ..MountBindOptions::default()
-                }),
-                ..Mount::default()
-            }]);
+            host.mounts = Some(places.map(|(host, guest)| mount(host, guest)).collect());
         }
         host
+    }
+}
+
+fn mount(host: &Path, guest: &str) -> Mount {
+    Mount {
+        typ: Some(MountType::BIND),
+        source: Some(host.to_string_lossy().into_owned()),
+        target: Some(guest.to_owned()),
+        read_only: Some(false),
+        bind_options: Some(MountBindOptions {
+            propagation: Some(MountBindOptionsPropagationEnum::RPRIVATE),
+            ..MountBindOptions::default()
+        }),
+        ..Mount::default()
     }
 }
 
@@ -165,6 +178,7 @@ mod tests {
             image_id: "sha256:1234",
             step: "Test",
             workspace: Path::new("/state/work/7"),
+            mounts: &[],
             network: Network::None,
             limits: ContainerLimits::default(),
             ulimits: (1024, 2048),

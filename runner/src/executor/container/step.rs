@@ -203,6 +203,7 @@ impl<'a> Life<'a> {
             image_id,
             step: run.name,
             workspace: run.workspace.path(),
+            mounts: run.mounts,
             network: executor.settings.network,
             limits: executor.settings.limits,
             ulimits: (nofile, nproc),

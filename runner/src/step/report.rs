@@ -1,8 +1,10 @@
 //! What became of a step, in the words of the wire: the only file that turns outcomes and errors into
 //! what the hub stores.
 
+use std::any::Any;
+
 use cofferdam_git::Blame as GitBlame;
-use cofferdam_protocol::report::{Blame, JobResult, StepResult};
+use cofferdam_protocol::report::{Blame, StepResult};
 
 use crate::checkout::CheckoutError;
 use crate::executor::ExecutorError;
@@ -60,12 +62,34 @@ pub(super) fn checkout_error(error: &CheckoutError) -> StepResult {
     }
 }
 
-/// The result of a job that stopped at a step with this result.
-pub(super) fn job_result(last: &StepResult) -> JobResult {
-    match last {
-        StepResult::Passed => JobResult::Passed,
-        StepResult::Failed { .. } => JobResult::Failed,
-        StepResult::Error { .. } | StepResult::NotRun => JobResult::Error,
-        StepResult::Cancelled => JobResult::Cancelled,
+/// The result of a step in which our own code panicked.
+pub(super) fn panicked(payload: &(dyn Any + Send)) -> StepResult {
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    StepResult::Error {
+        blame: Blame::Ours,
+        why: sentence(&format!("a bug in the runner: {text}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_the_runners_own_error_and_says_what_it_was() {
+        for (text, expected) in [
+            ("plain", "a bug in the runner: plain"),
+            ("two\nlines", "a bug in the runner: two\\u{a}lines"),
+        ] {
+            let payload = std::panic::catch_unwind(|| panic!("{text}")).unwrap_err();
+            let StepResult::Error { blame, why } = panicked(payload.as_ref()) else {
+                panic!("no error");
+            };
+            assert_eq!((blame, why.as_str()), (Blame::Ours, expected));
+        }
     }
 }

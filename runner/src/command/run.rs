@@ -1,0 +1,437 @@
+//! `cofferdam run`: the pipeline of a work tree, here, without a hub.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use async_trait::async_trait;
+use clap::Args;
+use cofferdam_git::{Git, GitError, Head, LOCAL_OUTPUT_DIR, Limits, Snapshot, TreePath, WorkTree};
+use cofferdam_pipeline::progress::BuildEnd;
+use cofferdam_pipeline::{
+    ChangedFiles, Outcome, PIPELINE_FILE_NAMES, Plan, Push, Reference, Resolution, resolve,
+};
+use sha2::{Digest as _, Sha256};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{Config, Environment};
+use crate::local::{Asked, LocalBuild, Teller, rows};
+use crate::text::printable;
+use crate::view::{Event, Screen, Told, View, show, size_of};
+use crate::wiring;
+
+/// Bytes of a pipeline file that are read. The language's own bound is below it, and says so.
+const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Exit status of a run that was cancelled: 128 + SIGINT, as shells have it.
+const CANCELLED: u8 = 130;
+
+/// Digits of a commit's id that people are shown.
+const ID_CHARS_SHOWN: usize = 10;
+
+/// How long the end waits for what is still being tidied up.
+const TIDY_MAX: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Run what a push of this branch starts [default: the branch that is checked out]
+    #[arg(long, value_name = "NAME", conflicts_with = "tag")]
+    branch: Option<String>,
+
+    /// Run what a push of this tag starts
+    #[arg(long, value_name = "NAME")]
+    tag: Option<String>,
+
+    /// Run this commit, exactly, and not what lies in the work tree
+    #[arg(long, value_name = "REVISION")]
+    commit: Option<String>,
+
+    /// Run only the step of this name
+    #[arg(long, value_name = "NAME")]
+    step: Option<String>,
+
+    /// What changed since this commit decides conditions on changed files [default: what was not pushed yet]
+    #[arg(long, value_name = "REVISION")]
+    since: Option<String>,
+
+    /// Every line as it comes, each with its step's name; the default where there is no terminal
+    #[arg(long, conflicts_with = "events")]
+    plain: bool,
+
+    /// What happens, for scripts: one JSON object a line
+    #[arg(long, value_name = "FORMAT")]
+    events: Option<EventFormat>,
+
+    /// The configuration of this host's executors, as for `start`
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum EventFormat {
+    Json,
+}
+
+pub(super) fn run(args: &RunArgs, environment: &Environment) -> anyhow::Result<ExitCode> {
+    super::start::log_to_stderr(environment, "warn");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(serve(args, environment));
+    // A question that nobody answered would hold the end up.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<ExitCode> {
+    let cancel = CancellationToken::new();
+    let git = Git::find(&environment.search_path()).context("there is no git on this host")?;
+    let git = Git::open(&git, Limits::default()).await?;
+    let tree = git
+        .work_tree(Path::new("."))?
+        .context("this directory is in no git work tree")?;
+    let dir = place(&tree, environment);
+    let head = tree.head(&cancel).await?;
+    let snapshot = snapshot(args, &tree, &dir, &cancel).await?;
+    let (name, source) = pipeline_file(&snapshot).await?;
+    let push = push(args, head.as_ref())?;
+    let changed = changed(args, &tree, &snapshot, &cancel).await?;
+    let changed = match &changed {
+        Some(paths) => ChangedFiles::Known(paths),
+        None => ChangedFiles::Unknown,
+    };
+    let Resolution {
+        outcome,
+        diagnostics,
+    } = resolve(&source, &push, changed);
+    for remark in &diagnostics {
+        writeln!(io::stderr(), "{}", remark.render(&source, name))?;
+    }
+    let Some(plan) = plan_of(outcome, args.step.as_deref())? else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let config = Config::load(args.config.as_deref(), &dir)?;
+    let tasks = TaskTracker::new();
+    let modules = environment.module_cache_dir();
+    let steps = wiring::steps(git, &config, (&dir, &modules), (environment, &tasks)).await?;
+    let (told, events) = Teller::new();
+    let began = told.began();
+    told.tell(Event::Began {
+        pipeline: plan.selected.clone(),
+        commit: what(&snapshot),
+        command: command(args),
+        steps: rows(&plan),
+    })
+    .await;
+    let build = LocalBuild {
+        env: env(&tree, &push, &snapshot, &cancel).await?,
+        commit: snapshot.commit,
+        steps: Arc::new(steps),
+        slots: usize::from(config.slots),
+        log_dir: log_dir(&tree)?,
+        log_dir_shown: format!("{LOCAL_OUTPUT_DIR}/logs"),
+        told,
+        asked: Arc::new(Terminal),
+        cancel: cancel.clone(),
+        tasks: tasks.clone(),
+        plan,
+    };
+    let end = until_the_end(
+        async { tokio::join!(build.run(), look_on(args, environment, events, began)).0 },
+        &cancel,
+    )
+    .await?;
+    tasks.close();
+    // What is left are containers that are being removed.
+    let _late = tokio::time::timeout(TIDY_MAX, tasks.wait()).await;
+    Ok(match end {
+        BuildEnd::Passed => ExitCode::SUCCESS,
+        BuildEnd::Failed | BuildEnd::Error => ExitCode::FAILURE,
+        BuildEnd::Cancelled => ExitCode::from(CANCELLED),
+    })
+}
+
+/// Runs to the end. The first signal cancels the build: scripts get their grace and after-scripts run. The second one
+/// ends the program, and with it everything that it started.
+async fn until_the_end(
+    run: impl Future<Output = BuildEnd>,
+    cancel: &CancellationToken,
+) -> anyhow::Result<BuildEnd> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::pin!(run);
+    loop {
+        tokio::select! {
+            end = &mut run => return Ok(end),
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if cancel.is_cancelled() {
+            return Ok(BuildEnd::Cancelled);
+        }
+        cancel.cancel();
+    }
+}
+
+/// Shows what happens on standard output, in the way that was asked for and that it is fit for.
+async fn look_on(
+    args: &RunArgs,
+    environment: &Environment,
+    events: mpsc::Receiver<Told>,
+    began: Instant,
+) {
+    let is_terminal = io::stdout().is_terminal();
+    let is_coloured = is_terminal && !environment.wants_no_colour();
+    let view = match args.events {
+        Some(EventFormat::Json) => View::json(),
+        None if is_terminal && !args.plain => View::terminal(is_coloured),
+        None => View::plain(is_coloured),
+    };
+    let screen = Screen {
+        out: &mut io::stdout(),
+        size: &|| size_of(io::stdout()),
+        began,
+    };
+    if let Err(error) = show(view, events, screen).await {
+        // `cofferdam run | head` is no reason to stop a build.
+        tracing::info!(%error, "nobody looks on any more");
+    }
+}
+
+/// What is run, for people.
+fn what(snapshot: &Snapshot) -> String {
+    let id = snapshot.commit.id().as_str();
+    if snapshot.is_changed {
+        "work tree".to_owned()
+    } else {
+        id[..ID_CHARS_SHOWN.min(id.len())].to_owned()
+    }
+}
+
+/// The command line that runs the same, without `--step`.
+fn command(args: &RunArgs) -> String {
+    let RunArgs {
+        branch,
+        tag,
+        commit,
+        step: _,
+        since,
+        plain: _,
+        events: _,
+        config: _,
+    } = args;
+    let mut line = "cofferdam run".to_owned();
+    for (option, value) in [
+        ("--branch", branch),
+        ("--tag", tag),
+        ("--commit", commit),
+        ("--since", since),
+    ] {
+        if let Some(value) = value {
+            line.extend([" ", option, " ", &printable(value)]);
+        }
+    }
+    line
+}
+
+/// A directory of ours for this work tree: snapshots, and the workspaces of steps that run.
+fn place(tree: &WorkTree, environment: &Environment) -> PathBuf {
+    let hash = Sha256::digest(tree.root().as_os_str().as_encoded_bytes());
+    environment
+        .cache_dir()
+        .join("local")
+        .join(&data_encoding::HEXLOWER.encode(&hash)[..16])
+}
+
+async fn snapshot(
+    args: &RunArgs,
+    tree: &WorkTree,
+    dir: &Path,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Snapshot> {
+    let store = dir.join("snapshot");
+    let taken = match &args.commit {
+        None => tree.snapshot(&store, cancel).await,
+        Some(revision) => {
+            let commit = tree.commit_of(revision, cancel).await?.with_context(|| {
+                format!("--commit {}: there is no such commit", printable(revision))
+            })?;
+            tree.exact(&commit, &store, cancel).await
+        }
+    };
+    taken.map_err(|error| match error {
+        GitError::MirrorBusy { .. } => {
+            anyhow::anyhow!("another `cofferdam run` is at work in this work tree")
+        }
+        other => other.into(),
+    })
+}
+
+/// The file that the hub would take of this commit.
+async fn pipeline_file(snapshot: &Snapshot) -> anyhow::Result<(&'static str, Vec<u8>)> {
+    for name in PIPELINE_FILE_NAMES {
+        let path: TreePath = name.parse().expect("a plain name is a path");
+        if let Some(source) = snapshot.commit.read_file(&path, FILE_BYTES_MAX).await? {
+            return Ok((name, source));
+        }
+    }
+    let [first, second] = PIPELINE_FILE_NAMES;
+    bail!("there is neither {first} nor {second} in this work tree's root")
+}
+
+/// Whoever runs a pipeline by hand wants it run: what the commit's message says of CI does not count.
+fn push(args: &RunArgs, head: Option<&Head>) -> anyhow::Result<Push> {
+    let reference =
+        match (&args.branch, &args.tag) {
+            (Some(branch), _) => Reference::Branch(branch.clone()),
+            (None, Some(tag)) => Reference::Tag(tag.clone()),
+            (None, None) => Reference::Branch(head.and_then(|head| head.branch.clone()).context(
+                "no branch with a commit is checked out: say --branch NAME or --tag NAME",
+            )?),
+        };
+    Ok(Push {
+        reference,
+        commit_message: String::new(),
+    })
+}
+
+async fn changed(
+    args: &RunArgs,
+    tree: &WorkTree,
+    snapshot: &Snapshot,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Option<Vec<String>>> {
+    let since = match &args.since {
+        None => tree.pushed(cancel).await?,
+        Some(revision) => Some(tree.commit_of(revision, cancel).await?.with_context(|| {
+            format!("--since {}: there is no such commit", printable(revision))
+        })?),
+    };
+    Ok(match since {
+        Some(since) => tree.changed(&since, snapshot, cancel).await?,
+        None => None,
+    })
+}
+
+/// What is to run; `None` if the file is refused, which its diagnostics said.
+fn plan_of(outcome: Outcome, only: Option<&str>) -> anyhow::Result<Option<Plan>> {
+    let mut plan = match outcome {
+        Outcome::Planned(plan) => plan,
+        Outcome::NothingSelected(why) => bail!("nothing to run: {}", printable(&why)),
+        Outcome::Invalid => return Ok(None),
+    };
+    if let Some(step) = only {
+        keep_one(&mut plan, step)?;
+    }
+    Ok(Some(plan))
+}
+
+/// Leaves the one step of this name in the plan.
+fn keep_one(plan: &mut Plan, name: &str) -> anyhow::Result<()> {
+    let names: Vec<String> = plan
+        .jobs
+        .iter()
+        .flat_map(|job| job.steps.iter().map(|step| printable(&step.name)))
+        .collect();
+    let mut found = std::mem::take(&mut plan.jobs)
+        .into_iter()
+        .filter_map(|mut job| {
+            job.steps.retain(|step| step.name == name);
+            job.needs.clear();
+            (!job.steps.is_empty()).then_some(job)
+        });
+    let Some(mut job) = found.next() else {
+        bail!(
+            "there is no step {:?} in {}; there are: {}",
+            printable(name),
+            plan.selected,
+            names.join(", ")
+        );
+    };
+    if job.steps.len() > 1 || found.next().is_some() {
+        bail!("more than one step is called {:?}", printable(name));
+    }
+    job.steps.truncate(1);
+    plan.jobs = vec![job];
+    Ok(())
+}
+
+/// What Bitbucket sets and is true here.
+async fn env(
+    tree: &WorkTree,
+    push: &Push,
+    snapshot: &Snapshot,
+    cancel: &CancellationToken,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut env = BTreeMap::new();
+    let mut put = |name: &str, value: &str| env.insert(name.to_owned(), value.to_owned());
+    put("CI", "true");
+    put("BITBUCKET_BUILD_NUMBER", "1");
+    put("BITBUCKET_CLONE_DIR", crate::executor::container::CLONE_DIR);
+    put("BITBUCKET_COMMIT", snapshot.commit.id().as_str());
+    match &push.reference {
+        Reference::Branch(branch) => put("BITBUCKET_BRANCH", branch),
+        Reference::Tag(tag) => put("BITBUCKET_TAG", tag),
+    };
+    let origin = tree.origin(cancel).await?;
+    let slug = origin
+        .as_deref()
+        .and_then(|url| url.trim_end_matches('/').rsplit(['/', ':']).next())
+        .map(|name| name.trim_end_matches(".git").to_owned())
+        .or_else(|| Some(tree.root().file_name()?.to_str()?.to_owned()));
+    if let Some(slug) = slug {
+        put("BITBUCKET_REPO_SLUG", &slug);
+        put("BITBUCKET_REPO_FULL_NAME", &slug);
+    }
+    Ok(env)
+}
+
+/// A fresh directory for the logs of this run; those of the last one are removed.
+fn log_dir(tree: &WorkTree) -> anyhow::Result<PathBuf> {
+    let output = tree.root().join(LOCAL_OUTPUT_DIR);
+    let logs = output.join("logs");
+    // The repository may hold a link of that name, to anywhere.
+    if fs::symlink_metadata(&output).is_ok_and(|found| !found.is_dir()) {
+        bail!("{} is not a directory", output.display());
+    }
+    let made = || {
+        fs::create_dir_all(&output)?;
+        match fs::remove_dir_all(&logs) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        fs::create_dir(&logs)
+    };
+    made().with_context(|| format!("could not make {}", logs.display()))?;
+    Ok(logs)
+}
+
+/// Asks whoever sits at the terminal; where there is none, a manual step is not started.
+#[derive(Debug)]
+struct Terminal;
+
+#[async_trait]
+impl Asked for Terminal {
+    async fn may_start(&self, step: &str) -> bool {
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return false;
+        }
+        let question = format!("start the manual step {:?}? [y/N] ", printable(step));
+        let answered = tokio::task::spawn_blocking(move || {
+            write!(io::stderr(), "{question}")?;
+            let mut answer = String::new();
+            io::stdin().lock().read_line(&mut answer)?;
+            Ok::<_, io::Error>(matches!(answer.trim(), "y" | "Y" | "yes"))
+        });
+        matches!(answered.await, Ok(Ok(true)))
+    }
+}

@@ -1,0 +1,88 @@
+//! One job of a local build on its way through its steps.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cofferdam_git::Commit;
+use cofferdam_pipeline::StepPlan;
+use cofferdam_pipeline::progress::{JobIndex, StepOutcome, StepPlace};
+use cofferdam_protocol::report::StepResult;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::drive::Said;
+use super::sink::LocalLog;
+use super::{Teller, from_plan, outcome};
+use crate::step::{Site, Steps, tell_the_end};
+
+/// A job that was given a slot.
+pub(super) struct Attempt {
+    pub(super) job: JobIndex,
+    /// Those that are still to run, with their places in the job.
+    pub(super) steps: Vec<(usize, StepPlan)>,
+    pub(super) runs: Arc<Steps>,
+    pub(super) commit: Commit,
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) log_dir: PathBuf,
+    pub(super) told: Teller,
+    pub(super) said: mpsc::Sender<Said>,
+    pub(super) cancel: CancellationToken,
+}
+
+impl Attempt {
+    /// Runs step after step, until one does not pass. Says of each that it began and how it ended.
+    pub(super) async fn run(self) {
+        for (step, plan) in &self.steps {
+            let at = StepPlace {
+                job: self.job,
+                step: *step,
+            };
+            if self.said.send(Said::StepStarted(at)).await.is_err() {
+                return;
+            }
+            let result = self.step(plan).await;
+            let (outcome, why) = outcome::told(&plan.kind, &result);
+            let end = Said::StepEnded { at, outcome, why };
+            if self.said.send(end).await.is_err() || outcome != StepOutcome::Passed {
+                return;
+            }
+        }
+    }
+
+    async fn step(&self, plan: &StepPlan) -> StepResult {
+        let index = plan.index;
+        let path = self.log_dir.join(log_name(plan));
+        let file = File::create(&path);
+        if let Err(error) = &file {
+            tracing::warn!(path = %path.display(), %error, "no log file");
+        }
+        let log = LocalLog::new(index, self.told.clone(), file.ok());
+        let site = Site {
+            commit: self.commit.clone(),
+            workspace: format!("step-{index}"),
+            env: &self.env,
+            cancel: &self.cancel,
+            keeping: None,
+        };
+        let end = self.runs.run(&from_plan::step(plan), site, &log).await;
+        tell_the_end(&end.result, &log).await;
+        end.result
+    }
+}
+
+/// `03-build-the-page.log`: sorts as the file runs, and any name of a step makes a plain one.
+pub(super) fn log_name(step: &StepPlan) -> String {
+    const NAME_CHARS_MAX: usize = 60;
+    let mut slug = String::new();
+    for c in step.name.chars().take(NAME_CHARS_MAX) {
+        if c.is_ascii_alphanumeric() {
+            slug.push(c.to_ascii_lowercase());
+        } else if !slug.ends_with('-') {
+            slug.push('-');
+        }
+    }
+    let number = u32::from(step.index) + 1;
+    format!("{number:02}-{}.log", slug.trim_matches('-'))
+}

@@ -1,0 +1,109 @@
+//! How a step of a local build ended, in the words that people read. The one place where ends become words.
+
+use cofferdam_pipeline::Plan;
+use cofferdam_pipeline::StepKind;
+use cofferdam_pipeline::progress::{
+    BuildEnd, NotRunReason, StepEnd, StepOutcome, StepPlace, StopCause,
+};
+use cofferdam_protocol::report::StepResult;
+
+use crate::text::printable;
+use crate::view::{Outcome, Row, RunState};
+
+/// How the progress is told of a step's end, and the executor's words if it did not pass.
+pub(super) fn told(kind: &StepKind, result: &StepResult) -> (StepOutcome, String) {
+    match result {
+        StepResult::Passed => (StepOutcome::Passed, String::new()),
+        StepResult::Failed { exit, why } => (StepOutcome::Failed { exit: *exit }, why.clone()),
+        StepResult::Error { blame: _, why } if matches!(kind, StepKind::Unsupported { .. }) => {
+            (StepOutcome::Unsupported, why.clone())
+        }
+        StepResult::Error { blame: _, why } => (StepOutcome::Error, why.clone()),
+        StepResult::Cancelled | StepResult::NotRun => (StepOutcome::Cancelled, String::new()),
+    }
+}
+
+/// A step's end as the view shows it. `why` is what its executor said.
+pub(super) fn shown(plan: &Plan, at: StepPlace, end: StepEnd, why: String) -> Outcome {
+    let step = &plan.jobs[at.job.0].steps[at.step];
+    let name = |at: StepPlace| {
+        let step = plan
+            .jobs
+            .get(at.job.0)
+            .and_then(|job| job.steps.get(at.step));
+        step.map_or_else(
+            || at.to_string(),
+            |step| format!("{:?}", printable(&step.name)),
+        )
+    };
+    match end {
+        StepEnd::Passed => Outcome::Passed,
+        StepEnd::Failed { exit } => Outcome::Failed {
+            exit: exit.map(i32::from),
+            why,
+        },
+        StepEnd::TimedOut | StepEnd::Limit => Outcome::Failed { exit: None, why },
+        StepEnd::Error => Outcome::Error { why },
+        StepEnd::Unsupported => match &step.kind {
+            StepKind::Unsupported { what, line } => Outcome::Unsupported {
+                what: what.clone(),
+                line: *line,
+            },
+            StepKind::Script(_) | StepKind::Wasm(_) => Outcome::Error { why },
+        },
+        StepEnd::Cancelled {
+            by: Some(StopCause::FailFast { step }),
+        } => Outcome::NotRun {
+            why: format!("stopped, because {} failed", name(step)),
+        },
+        StepEnd::Cancelled { by: _ } => Outcome::Cancelled,
+        StepEnd::Skipped => Outcome::Skipped {
+            why: "its condition on changed files".to_owned(),
+        },
+        StepEnd::NotRun(reason) => match reason {
+            NotRunReason::EarlierStepFailed { step } => Outcome::NotRun {
+                why: format!("{} did not pass", name(step)),
+            },
+            NotRunReason::FailFast { step } => Outcome::NotRun {
+                why: format!("{} failed, and its group fails fast", name(step)),
+            },
+            NotRunReason::BuildCancelled => Outcome::Cancelled,
+            NotRunReason::ManualDeclined { step } if step == at => Outcome::Skipped {
+                why: "it is started by hand, and nobody did".to_owned(),
+            },
+            NotRunReason::ManualDeclined { step } => Outcome::NotRun {
+                why: format!("{} was not started", name(step)),
+            },
+        },
+    }
+}
+
+pub(super) fn state(end: BuildEnd) -> RunState {
+    match end {
+        BuildEnd::Passed => RunState::Passed,
+        BuildEnd::Cancelled => RunState::Cancelled,
+        BuildEnd::Error => RunState::Error,
+        BuildEnd::Failed => RunState::Failed,
+    }
+}
+
+/// Every step of a plan, in its order.
+pub fn rows(plan: &Plan) -> Vec<Row> {
+    let steps = plan
+        .jobs
+        .iter()
+        .flat_map(|job| job.steps.iter().map(move |step| (job, step)));
+    steps
+        .map(|(job, step)| Row {
+            index: step.index,
+            name: step.name.clone(),
+            stage: job.stage.clone(),
+            group: None,
+            what: match &step.kind {
+                StepKind::Script(script) => format!("container {}", script.image),
+                StepKind::Wasm(_) => "wasm".to_owned(),
+                StepKind::Unsupported { .. } => "unsupported".to_owned(),
+            },
+        })
+        .collect()
+}

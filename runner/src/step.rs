@@ -1,0 +1,240 @@
+//! One step, from a commit to its end: a clean workspace, what earlier steps left for it, the executor, and what it
+//! leaves itself. The same for a job of a hub and for a local run.
+//!
+//! Deliberately absent: jobs, order, retries, and whoever reads the log.
+
+pub mod plan;
+mod report;
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cofferdam_git::Commit;
+use cofferdam_protocol::report::{Blame, StepResult};
+use futures_util::FutureExt as _;
+use tokio_util::sync::CancellationToken;
+
+use self::plan::{PlannedStep, PlannedWasm, PlannedWork};
+use crate::checkout::{CheckoutError, Checkouts};
+use crate::executor::{Executor, Mount, StepRun, WasmWork, Work};
+use crate::log::{LogSink, say};
+use crate::receipt::json::to_json;
+use crate::workspace::Workspace;
+
+/// Runs steps; any number at once.
+#[derive(Debug)]
+pub struct Steps {
+    /// Where the code comes from.
+    pub checkouts: Checkouts,
+    /// Runs WASI modules.
+    pub wasm: Arc<dyn Executor>,
+    /// Runs scripts; or why this host cannot.
+    pub container: Result<Arc<dyn Executor>, String>,
+}
+
+/// What one step runs on.
+#[derive(Debug)]
+pub struct Site<'a> {
+    /// The code.
+    pub commit: Commit,
+    /// The name of the workspace, used once.
+    pub workspace: String,
+    /// For the step's processes.
+    pub env: &'a BTreeMap<String, String>,
+    /// Ends it early.
+    pub cancel: &'a CancellationToken,
+    /// What it gets from earlier steps and leaves to later ones, if anything.
+    pub keeping: Option<&'a dyn Keeping>,
+}
+
+/// Artifacts and caches of one step. Its errors are the step's own.
+#[async_trait]
+pub trait Keeping: Send + Sync + Debug {
+    /// Before the step, in its clean workspace. Returns what a container sees beside the workspace.
+    async fn lay(&self, workspace: &Workspace, log: &dyn LogSink)
+    -> Result<Vec<Mount>, StepResult>;
+
+    /// After the step, before it counts as passed.
+    async fn take(
+        &self,
+        workspace: &Workspace,
+        result: &StepResult,
+        log: &dyn LogSink,
+    ) -> Result<(), StepResult>;
+}
+
+/// How one step ended, and its receipt if it ran.
+#[derive(Debug)]
+pub struct StepEnd {
+    /// For people and for the next steps.
+    pub result: StepResult,
+    /// What it was granted, used and was refused; null if it did not run.
+    pub receipt: serde_json::Value,
+}
+
+impl From<StepResult> for StepEnd {
+    fn from(result: StepResult) -> Self {
+        Self {
+            result,
+            receipt: serde_json::Value::Null,
+        }
+    }
+}
+
+impl From<&CheckoutError> for StepEnd {
+    fn from(error: &CheckoutError) -> Self {
+        report::checkout_error(error).into()
+    }
+}
+
+impl Steps {
+    /// Runs a step to its end; the workspace is gone when this returns. A bug of ours is this step's end and no
+    /// more: what it was about is told where people look.
+    pub async fn run(&self, step: &PlannedStep, site: Site<'_>, log: &dyn LogSink) -> StepEnd {
+        match AssertUnwindSafe(self.try_to_run(step, site, log))
+            .catch_unwind()
+            .await
+        {
+            Ok(Ok(end)) => end,
+            Ok(Err(error)) => StepEnd::from(&error),
+            Err(panic) => told(panic.as_ref(), step),
+        }
+    }
+
+    async fn try_to_run(
+        &self,
+        step: &PlannedStep,
+        site: Site<'_>,
+        log: &dyn LogSink,
+    ) -> Result<StepEnd, CheckoutError> {
+        let (work, executor) = match &step.work {
+            PlannedWork::Unsupported { what, line } => {
+                return Ok(unsupported(what, *line));
+            }
+            PlannedWork::Script(script) => match &self.container {
+                Ok(executor) => (Work::Script(script.clone()), executor),
+                Err(why) => return Ok(no_engine(why)),
+            },
+            PlannedWork::Wasm(planned) => {
+                let module = self
+                    .checkouts
+                    .module(&site.commit, &planned.module_path)
+                    .await?;
+                (Work::Wasm(wasm_work(planned, module)), &self.wasm)
+            }
+        };
+        let (workspace, stats) = self
+            .checkouts
+            .workspace(&site.commit, &site.workspace, site.cancel)
+            .await?;
+        if stats.submodule_count > 0 {
+            let count = stats.submodule_count;
+            let left_out = format!("{count} submodules are left out: their directories are empty");
+            say(log, &left_out).await;
+        }
+        let end = in_workspace(step, &site, &workspace, (work, executor.as_ref()), log).await;
+        workspace.remove().await;
+        Ok(end)
+    }
+}
+
+async fn in_workspace(
+    step: &PlannedStep,
+    site: &Site<'_>,
+    workspace: &Workspace,
+    (work, executor): (Work, &dyn Executor),
+    log: &dyn LogSink,
+) -> StepEnd {
+    let mut mounts = Vec::new();
+    if let Some(keeping) = site.keeping {
+        match keeping.lay(workspace, log).await {
+            Ok(laid) => mounts = laid,
+            Err(result) => return result.into(),
+        }
+    }
+    let run = StepRun {
+        name: &step.name,
+        env: site.env,
+        workspace,
+        mounts: &mounts,
+        timeout: step.timeout,
+        cancel: site.cancel,
+        work,
+    };
+    let mut end = match executor.run(run, log).await {
+        Ok(receipt) => StepEnd {
+            result: report::step_result(&receipt),
+            receipt: to_json(&receipt),
+        },
+        Err(error) => report::executor_error(&error).into(),
+    };
+    if let Some(keeping) = site.keeping
+        && let Err(result) = keeping.take(workspace, &end.result, log).await
+        && end.result == StepResult::Passed
+    {
+        end.result = result;
+    }
+    end
+}
+
+fn wasm_work(planned: &PlannedWasm, module: Vec<u8>) -> WasmWork {
+    let PlannedWasm {
+        module_path,
+        module_line: _,
+        args,
+        env,
+        read,
+        write,
+        net,
+        limits,
+    } = planned;
+    WasmWork {
+        module: module.into(),
+        module_path: module_path.clone(),
+        args: args.clone(),
+        env: env.clone(),
+        read: read.clone(),
+        write: write.clone(),
+        net: net.clone(),
+        limits: *limits,
+    }
+}
+
+fn unsupported(what: &str, line: u32) -> StepEnd {
+    let why = format!("line {line}: `{what}` is not supported yet, so this step cannot run");
+    StepResult::Error {
+        blame: Blame::User,
+        why,
+    }
+    .into()
+}
+
+fn no_engine(why: &str) -> StepEnd {
+    let why = format!("this runner cannot run scripts: {why}");
+    StepResult::Error {
+        blame: Blame::Infrastructure,
+        why,
+    }
+    .into()
+}
+
+fn told(panic: &(dyn Any + Send), step: &PlannedStep) -> StepEnd {
+    tracing::error!(step = step.index.0, "a bug ended a step");
+    report::panicked(panic).into()
+}
+
+/// The last line of a step's log.
+pub async fn tell_the_end(result: &StepResult, log: &dyn LogSink) {
+    let line = match result {
+        StepResult::Passed => "passed".to_owned(),
+        StepResult::Failed { exit: _, why } => format!("failed: {why}"),
+        StepResult::Error { blame: _, why } => format!("could not be run: {why}"),
+        StepResult::Cancelled => "cancelled".to_owned(),
+        StepResult::NotRun => return,
+    };
+    say(log, &line).await;
+}
