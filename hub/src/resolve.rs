@@ -129,6 +129,7 @@ impl Resolver {
         let pushed = cofferdam_pipeline::Push {
             reference: pushed,
             commit_message: commit.message().await?,
+            custom: None,
         };
         let resolution = cofferdam_pipeline::resolve(&source, &pushed, ChangedFiles::Unknown);
         let diagnostics = rendered(&resolution.diagnostics, &source, file_name);

@@ -19,14 +19,11 @@ mod select;
 
 mod graph;
 
-<<<<<<< HEAD
 mod glob;
 
-// What a step sees of its build; read by whoever runs a plan.
-pub mod variables;
-=======
+// What a step sees of its build, and how far a build is; read by whoever runs a plan.
 pub mod progress;
->>>>>>> main
+pub mod variables;
 
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use plan::{

@@ -84,6 +84,7 @@ fn every_pipeline_of_the_authors_page_is_planned() -> Result<()> {
     let push = Push {
         reference: Reference::Branch("main".to_owned()),
         commit_message: String::new(),
+        custom: None,
     };
     let blocks: Vec<&str> = text
         .split("```yaml\n")

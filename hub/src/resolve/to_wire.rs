@@ -3,35 +3,46 @@
 //! whether it travels.
 
 use cofferdam_pipeline::{
-    Clock, GrantRequest, LimitRequest, ModuleRef, NetGrant, PathGrant, Random, ScriptStep,
-    StepKind, StepPlan, WasmStep,
+    Clock, GrantRequest, ImagePlan, LimitRequest, ModuleRef, NetGrant, PathGrant, Random,
+    ScriptStep, StepKind, StepPlan, WasmStep,
 };
 use cofferdam_protocol::StepIndex;
 use cofferdam_protocol::job_spec::{GrantSpec, LimitsSpec, StepSpec, WasmSpec, WorkSpec};
 
 /// A step as a runner will be handed it.
 pub(super) fn step(step: StepPlan) -> StepSpec {
-    // How often a step is retried is not the file's yet: the hub's own rule is the language's default.
+    let beyond = beyond_a_hub(&step);
+    // How often a step is retried is not the file's yet: the hub's own rule is the language's default. A cache that is
+    // never kept is only slow; what else a step has around it is in `beyond_a_hub`.
     let StepPlan {
         index,
         name,
         line,
         max_time_secs,
         retry: _,
+        group: _,
+        fail_fast: _,
+        is_final: _,
+        manual: _,
+        condition: _,
+        skip: _,
+        artifacts: _,
+        caches: _,
+        services: _,
+        deployment: _,
+        concurrency_group: _,
+        clone: _,
+        oidc: _,
         kind,
     } = step;
-    let work = match kind {
-        StepKind::Script(ScriptStep {
-            image,
-            script,
-            after_script,
-        }) => WorkSpec::Script {
-            image,
-            script,
-            after_script,
+    let work = match (beyond, kind) {
+        (_, StepKind::Unsupported { what, line }) => WorkSpec::Unsupported { what, line },
+        (Some((what, line)), _) => WorkSpec::Unsupported {
+            what: what.to_owned(),
+            line,
         },
-        StepKind::Wasm(step) => wasm(step),
-        StepKind::Unsupported { what, line } => WorkSpec::Unsupported { what, line },
+        (None, StepKind::Script(script)) => script_work(script),
+        (None, StepKind::Wasm(step)) => wasm(step),
     };
     StepSpec {
         index: StepIndex(index),
@@ -39,6 +50,70 @@ pub(super) fn step(step: StepPlan) -> StepSpec {
         line,
         max_time_secs,
         work,
+    }
+}
+
+/// What a step asks of its build that a hub cannot give yet, and the line that asks. Without it the step would mean
+/// something else, so it fails when its turn comes.
+fn beyond_a_hub(step: &StepPlan) -> Option<(&'static str, u32)> {
+    let upload = step.artifacts.upload.first();
+    let clone = step.clone.line.filter(|_| !step.clone.enabled);
+    let lfs = step.clone.line.filter(|_| step.clone.lfs);
+    [
+        step.manual.map(|line| ("trigger: manual", line)),
+        step.is_final.then_some(("final", step.line)),
+        (step.fail_fast && step.group.is_some()).then_some(("fail-fast", step.line)),
+        step.condition
+            .as_ref()
+            .filter(|_| step.skip.is_some())
+            .map(|condition| ("condition", condition.line)),
+        upload.map(|upload| ("artifacts", upload.line)),
+        step.services
+            .first()
+            .map(|service| ("services", service.line)),
+        step.deployment
+            .as_ref()
+            .map(|deployment| ("deployment", deployment.line)),
+        step.concurrency_group
+            .as_ref()
+            .map(|group| ("concurrency-group", group.line)),
+        clone.map(|line| ("clone: enabled: false", line)),
+        lfs.map(|line| ("clone: lfs", line)),
+        step.oidc.then_some(("oidc", step.line)),
+    ]
+    .into_iter()
+    .flatten()
+    .next()
+}
+
+fn script_work(step: ScriptStep) -> WorkSpec {
+    let ScriptStep {
+        image,
+        script,
+        after_script,
+    } = step;
+    let ImagePlan {
+        name,
+        run_as_user,
+        credentials,
+        line,
+    } = image;
+    if let Some(credentials) = credentials {
+        return WorkSpec::Unsupported {
+            what: "image: credentials".to_owned(),
+            line: credentials.line,
+        };
+    }
+    if run_as_user.is_some_and(|user| user != 0) {
+        return WorkSpec::Unsupported {
+            what: "image: run-as-user".to_owned(),
+            line: line.unwrap_or(1),
+        };
+    }
+    WorkSpec::Script {
+        image: name,
+        script,
+        after_script,
     }
 }
 

@@ -118,6 +118,7 @@ fn check(file: &Path) -> io::Result<Checked> {
     let push = Push {
         reference: Reference::Branch("main".to_owned()),
         commit_message: String::new(),
+        custom: None,
     };
     let Resolution {
         outcome: _,

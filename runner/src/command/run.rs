@@ -301,6 +301,7 @@ fn push(args: &RunArgs, head: Option<&Head>) -> anyhow::Result<Push> {
     Ok(Push {
         reference,
         commit_message: String::new(),
+        custom: None,
     })
 }
 
@@ -381,6 +382,13 @@ async fn env(
     match &push.reference {
         Reference::Branch(branch) => put("BITBUCKET_BRANCH", branch),
         Reference::Tag(tag) => put("BITBUCKET_TAG", tag),
+        Reference::PullRequest {
+            source,
+            destination,
+        } => {
+            put("BITBUCKET_PR_DESTINATION_BRANCH", destination);
+            put("BITBUCKET_BRANCH", source)
+        }
     };
     let origin = tree.origin(cancel).await?;
     let slug = origin

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use cofferdam_pipeline::{
-    Clock, GrantRequest, LimitRequest, ModuleRef, NetGrant, PathGrant, Random, ScriptStep,
-    StepKind, StepPlan, WasmStep,
+    Clock, GrantRequest, ImagePlan, LimitRequest, ModuleRef, NetGrant, PathGrant, Random,
+    ScriptStep, StepKind, StepPlan, WasmStep,
 };
 use cofferdam_protocol::StepIndex;
 
@@ -24,18 +24,14 @@ pub(super) fn step(step: &StepPlan) -> PlannedStep {
         kind,
         ..
     } = step;
-    let work = match kind.clone() {
-        StepKind::Script(ScriptStep {
-            image,
-            script,
-            after_script,
-        }) => PlannedWork::Script(ScriptWork {
-            image,
-            script,
-            after_script,
-        }),
-        StepKind::Wasm(step) => wasm(step),
-        StepKind::Unsupported { what, line } => PlannedWork::Unsupported { what, line },
+    let work = match (beyond_this_host(step), kind.clone()) {
+        (_, StepKind::Unsupported { what, line }) => PlannedWork::Unsupported { what, line },
+        (Some((what, line)), _) => PlannedWork::Unsupported {
+            what: what.to_owned(),
+            line,
+        },
+        (None, StepKind::Script(step)) => script(step),
+        (None, StepKind::Wasm(step)) => wasm(step),
     };
     PlannedStep {
         index: StepIndex(*index),
@@ -43,6 +39,57 @@ pub(super) fn step(step: &StepPlan) -> PlannedStep {
         timeout: Duration::from_secs(*max_time_secs),
         work,
     }
+}
+
+/// What a step asks of its build that a local run cannot give yet, and the line that asks. A deployment and a
+/// concurrency group are honoured by there being one run in a work tree; a cache that is not kept is only slow.
+fn beyond_this_host(step: &StepPlan) -> Option<(&'static str, u32)> {
+    let upload = step.artifacts.upload.first();
+    let clone = step.clone.line.filter(|_| !step.clone.enabled);
+    let lfs = step.clone.line.filter(|_| step.clone.lfs);
+    [
+        upload.map(|upload| ("artifacts", upload.line)),
+        step.services
+            .first()
+            .map(|service| ("services", service.line)),
+        clone.map(|line| ("clone: enabled: false", line)),
+        lfs.map(|line| ("clone: lfs", line)),
+        step.oidc.then_some(("oidc", step.line)),
+    ]
+    .into_iter()
+    .flatten()
+    .next()
+}
+
+fn script(step: ScriptStep) -> PlannedWork {
+    let ScriptStep {
+        image,
+        script,
+        after_script,
+    } = step;
+    let ImagePlan {
+        name,
+        run_as_user,
+        credentials,
+        line,
+    } = image;
+    if let Some(credentials) = credentials {
+        return PlannedWork::Unsupported {
+            what: "image: credentials".to_owned(),
+            line: credentials.line,
+        };
+    }
+    if run_as_user.is_some_and(|user| user != 0) {
+        return PlannedWork::Unsupported {
+            what: "image: run-as-user".to_owned(),
+            line: line.unwrap_or(1),
+        };
+    }
+    PlannedWork::Script(ScriptWork {
+        image: name,
+        script,
+        after_script,
+    })
 }
 
 fn wasm(step: WasmStep) -> PlannedWork {

@@ -58,7 +58,7 @@ pub(super) fn shown(plan: &Plan, at: StepPlace, end: StepEnd, why: String) -> Ou
         },
         StepEnd::Cancelled { by: _ } => Outcome::Cancelled,
         StepEnd::Skipped => Outcome::Skipped {
-            why: "its condition on changed files".to_owned(),
+            why: step.skip.clone().unwrap_or_default(),
         },
         StepEnd::NotRun(reason) => match reason {
             NotRunReason::EarlierStepFailed { step } => Outcome::NotRun {
@@ -98,9 +98,9 @@ pub fn rows(plan: &Plan) -> Vec<Row> {
             index: step.index,
             name: step.name.clone(),
             stage: job.stage.clone(),
-            group: None,
+            group: step.group.map(|place| place.group),
             what: match &step.kind {
-                StepKind::Script(script) => format!("container {}", script.image),
+                StepKind::Script(script) => format!("container {}", script.image.name),
                 StepKind::Wasm(_) => "wasm".to_owned(),
                 StepKind::Unsupported { .. } => "unsupported".to_owned(),
             },
