@@ -77,7 +77,7 @@ fn plant(bench: &Bench, names: &[Vec<u8>], planted: &Planted) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn capture_then_restore_gives_the_same_tree(
