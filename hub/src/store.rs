@@ -265,10 +265,10 @@ pub enum Applied {
 /// Log bytes. Written by `ingest`, read by the control socket.
 #[async_trait]
 pub trait LogStore: Send + Sync + Debug {
-    /// Stores the records of a frame, once, under the same numbering as [`QueueStore::apply`]. A frame
-    /// longer than the wire allows, or with a record of a step that is not the job's, is refused. What
-    /// goes beyond [`ATTEMPT_LOG_BYTES_MAX`] is numbered and answered, but not kept; a system record in
-    /// its place says so, once.
+    /// Stores the records of a frame, once, under the same numbering as [`QueueStore::apply`]. A frame of
+    /// an attempt that has not started, one longer than the wire allows, or one with a record of a step
+    /// that is not the job's, is refused. What goes beyond [`JOB_LOG_BYTES_MAX`] is numbered and answered,
+    /// but not kept; a system record in its place says so, once in the job.
     async fn append(&self, runner: RunnerId, frame: LogFrame) -> Result<Applied, StoreError>;
 
     /// Records of a build in the order in which they were stored, after `cursor` (0 at first), at most
@@ -281,9 +281,10 @@ pub trait LogStore: Send + Sync + Debug {
     ) -> Result<LogPage, StoreError>;
 }
 
-/// Most bytes of log that are kept of one attempt, counted as they travel. Bitbucket takes 100 MB of a
-/// step: ten steps that write so much fit. A runner that lies needs many attempts to fill a disk.
-pub const ATTEMPT_LOG_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Most bytes of log that are kept of one job, counted as they travel and over all its attempts.
+/// Bitbucket takes 100 MB of a step: ten steps that write so much fit. A runner that lies cannot get more
+/// out of a job by letting it be lost and tried again.
+pub const JOB_LOG_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// Some records of a log and where to go on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -53,7 +53,7 @@ use super::sqlite::SqliteStore;
 use super::{Admission, Applied, Joined, NewBuild, NewJob, Newcomer, Report, Store};
 use crate::domain::{Attempt, Build, JobState, JoinToken, Push, RepoName, Repository, StepState};
 
-/// The limit on the log of one attempt in these tests, in bytes: a few small frames.
+/// The limit on the log of one job in these tests, in bytes: a few small frames.
 const LOG_BYTES_MAX: u64 = 4096;
 
 /// A store, and the directory that lasts as long as it.

@@ -15,7 +15,7 @@ use cofferdam_protocol::{AttemptId, BuildId, JobId, LogRecord, StepIndex};
 use jiff::Timestamp;
 
 use super::changes::Changes;
-use super::{ATTEMPT_LOG_BYTES_MAX, RepositoryStore, Store, StoreError};
+use super::{JOB_LOG_BYTES_MAX, RepositoryStore, Store, StoreError};
 use crate::domain::{
     AttemptRecord, Build, Job, JoinToken, RepoName, Repository, Runner, StepState,
 };
@@ -60,10 +60,10 @@ struct TokenRow {
 impl MemoryStore {
     /// A store that knows nothing.
     pub fn new() -> Self {
-        Self::with_log_bytes_max(ATTEMPT_LOG_BYTES_MAX)
+        Self::with_log_bytes_max(JOB_LOG_BYTES_MAX)
     }
 
-    /// A store that keeps less log of an attempt, in bytes.
+    /// A store that keeps less log of a job, in bytes.
     pub(crate) fn with_log_bytes_max(log_bytes_max: u64) -> Self {
         Self {
             rows: Mutex::default(),

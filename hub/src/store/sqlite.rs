@@ -37,7 +37,7 @@ use sqlx::{
 use self::fields::{BadRow, Fields, time_text};
 use self::writer::{Failure, Writer};
 use super::changes::Changes;
-use super::{ATTEMPT_LOG_BYTES_MAX, RepositoryStore, Store, StoreError};
+use super::{JOB_LOG_BYTES_MAX, RepositoryStore, Store, StoreError};
 use crate::domain::{RepoName, Repository};
 
 /// Connections that only read. Pages and lists take a millisecond each; four keep both cores of a small
@@ -95,7 +95,7 @@ impl SqliteStore {
     /// so a hub that comes back without it could never catch up with that attempt. As writes that wait
     /// together share a commit, the disk is asked far less often than once a write.
     pub async fn open(file: &Path) -> Result<Self, StoreError> {
-        Self::open_with(file, ATTEMPT_LOG_BYTES_MAX, BUSY_TIMEOUT).await
+        Self::open_with(file, JOB_LOG_BYTES_MAX, BUSY_TIMEOUT).await
     }
 
     /// As [`Self::open`], with other limits.
