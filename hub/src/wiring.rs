@@ -41,6 +41,7 @@ pub struct Hub {
     address: SocketAddr,
     server: Server,
     operator: (UnixListener, Router),
+    trigger: Arc<Trigger>,
     scheduler: Scheduler,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -125,14 +126,16 @@ impl Hub {
         let operator = socket::bind(data.path()).map_err(failed("hub.sock".to_owned()))?;
         let (reasons, why) = watch::channel(Reasons::new());
         let url = url(&config, address);
+        let trigger = Arc::new(parts.trigger(&config, git, data.make_dir("mirrors")?));
         Ok(Self {
             server: Server {
                 listener,
                 tls: parts.authority.server_config()?,
-                router: parts.outside(&config, git, data.make_dir("mirrors")?),
+                router: trigger.router().merge(parts.gateway(&config)),
                 connections_max: config.connections_max,
             },
             operator: (operator, parts.inside(&config, url, why)),
+            trigger,
             scheduler: parts.scheduler(&config, reasons),
             data,
             authority: parts.authority,
@@ -160,6 +163,7 @@ impl Hub {
             address: _,
             server,
             operator: (operator, routes),
+            trigger,
             scheduler,
             tasks,
             stop: token,
@@ -171,6 +175,15 @@ impl Hub {
             tasks.clone(),
             token.clone(),
         ));
+        tasks.spawn(async move {
+            if let Err(error) = trigger.resume().await {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(
+                    error,
+                    "could not go on with the pushes that were accepted before"
+                );
+            }
+        });
         let scheduling = token.clone();
         tasks.spawn(async move { scheduler.run(&scheduling).await });
         tasks.spawn(renew_daily(authority, Arc::clone(&data), token.clone()));
@@ -189,23 +202,28 @@ impl Hub {
 }
 
 impl Parts {
-    /// What answers on the open port.
-    fn outside(&self, config: &Config, git: Git, mirrors: std::path::PathBuf) -> Router {
+    /// What looks after pushes.
+    fn trigger(&self, config: &Config, git: Git, mirrors: std::path::PathBuf) -> Trigger {
         let resolver = Resolver {
             git,
             mirrors,
             remotes: remotes(config),
+            pushes: self.store.clone(),
             builds: self.store.clone(),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
         };
-        let trigger = Trigger::new(
-            self.store.clone(),
+        Trigger::new(
+            (self.store.clone(), self.store.clone()),
             Arc::new(resolver),
             (Arc::clone(&self.clock), self.entropy.as_ref()),
             self.tasks.clone(),
             self.stop.clone(),
-        );
+        )
+    }
+
+    /// What answers runners.
+    fn gateway(&self, config: &Config) -> Router {
         let gateway = Gateway {
             authority: Arc::clone(&self.authority),
             runners: self.store.clone(),
@@ -224,7 +242,7 @@ impl Parts {
             tasks: self.tasks.clone(),
             stop: self.stop.clone(),
         };
-        trigger.router().merge(gateway::router(Arc::new(gateway)))
+        gateway::router(Arc::new(gateway))
     }
 
     /// What answers on the operator's socket.

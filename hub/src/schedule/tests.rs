@@ -42,6 +42,7 @@ fn build(now: Timestamp) -> NewBuild {
             commit: "1".repeat(40).parse().unwrap(),
             received_at: now,
         },
+        settles: None,
         trust: Trust::Trusted,
         selected: "default".to_owned(),
         diagnostics: String::new(),

@@ -30,6 +30,7 @@ macro_rules! store_contract {
 mod agreement;
 mod builds;
 mod logs;
+mod pushes;
 mod queue;
 mod reports;
 mod runners;
@@ -283,6 +284,7 @@ fn new_build(repository: &str, number: u8, needs: &[&[u32]]) -> NewBuild {
             commit: format!("{number:040x}").parse().unwrap(),
             received_at: at(0),
         },
+        settles: None,
         trust: Trust::Trusted,
         selected: "default".to_owned(),
         diagnostics: "warning: a \"quote\", an é and a \0\n".to_owned(),

@@ -25,7 +25,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::pool::PoolConnection;
@@ -34,7 +33,7 @@ use sqlx::{
     ConnectOptions as _, Connection as _, SqlSafeStr as _, Sqlite, SqliteConnection, SqlitePool,
 };
 
-use self::fields::{BadRow, Fields, time_text};
+use self::fields::{BadRow, Fields};
 use self::writer::{Failure, Writer};
 use super::changes::Changes;
 use super::{JOB_LOG_BYTES_MAX, RepositoryStore, Store, StoreError};
@@ -49,7 +48,7 @@ const READERS_MAX: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Every migration: number, what it does, how. Numbers and contents of old ones never change.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (
         1,
         "create repositories",
@@ -74,6 +73,11 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
         5,
         "create logs",
         include_str!("../../migrations/sqlite/0005_create_logs.sql"),
+    ),
+    (
+        6,
+        "create pushes",
+        include_str!("../../migrations/sqlite/0006_create_pushes.sql"),
     ),
 ];
 
@@ -163,31 +167,6 @@ impl RepositoryStore for SqliteStore {
         let found = list_repositories(&mut reader).await;
         found.map_err(failed(doing))
     }
-
-    async fn take_nonce(
-        &self,
-        repository: &RepoName,
-        nonce: &str,
-        expires_at: Timestamp,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let nonce = Nonce {
-            repository: repository.clone(),
-            text: nonce.to_owned(),
-            expires_at,
-        };
-        self.writer
-            .write("take a nonce", never, move |c| {
-                Box::pin(take_nonce(c, nonce, now))
-            })
-            .await
-    }
-}
-
-struct Nonce {
-    repository: RepoName,
-    text: String,
-    expires_at: Timestamp,
 }
 
 async fn add_repository(
@@ -239,27 +218,6 @@ fn repository(row: Fields<'_>) -> Result<Repository, BadRow> {
         url: row.plain("url")?,
         hook_key: SecretString::from(row.plain::<String>("hook_key")?),
     })
-}
-
-async fn take_nonce(
-    connection: &mut SqliteConnection,
-    nonce: Nonce,
-    now: Timestamp,
-) -> Result<bool, Failure> {
-    sqlx::query("DELETE FROM nonces WHERE expires_at < ?")
-        .bind(time_text(now))
-        .execute(&mut *connection)
-        .await?;
-    let done = sqlx::query(
-        "INSERT INTO nonces (repository, nonce, expires_at) VALUES (?, ?, ?)
-         ON CONFLICT (repository, nonce) DO NOTHING",
-    )
-    .bind(nonce.repository.as_str())
-    .bind(nonce.text)
-    .bind(time_text(nonce.expires_at))
-    .execute(connection)
-    .await?;
-    Ok(done.rows_affected() == 1)
 }
 
 // For writes that wake nobody, and for those that always do.

@@ -51,7 +51,7 @@ impl World {
         world
     }
 
-    async fn start_hub(&mut self) {
+    pub(crate) async fn start_hub(&mut self) {
         let raw = RawConfig {
             listen: Some(format!("127.0.0.1:{}", self.port)),
             git_file_roots: Some(vec![self.path("git")]),
@@ -163,6 +163,20 @@ impl World {
         serde_json::from_str(&text).unwrap()
     }
 
+    /// Waits until the list of builds is as it should be.
+    pub(crate) async fn wait_for_list(&self, is_good: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let list = self.says(&["build", "list", "--json"]).await;
+            let list: Vec<Value> = serde_json::from_str(&list).unwrap();
+            if is_good(&list) {
+                return list;
+            }
+            assert!(Instant::now() < deadline, "it stays {list:#?}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Waits until a build is as it should be.
     pub(crate) async fn wait_for_build(
         &self,
@@ -182,16 +196,21 @@ impl World {
 
     /// A bare repository `demo` that the hub knows, with the hook of `repo add`, and a work tree.
     pub(crate) async fn repository(&self) {
-        let bare = self.path("git/demo.git");
-        self.git(&["init", "--quiet", "--bare", bare.to_str().unwrap()])
-            .await;
+        self.bare_repository("demo").await;
         self.git(&["init", "--quiet", "--initial-branch=main", "work"])
             .await;
+    }
+
+    /// A bare repository that the hub knows, with the hook of `repo add`.
+    pub(crate) async fn bare_repository(&self, name: &str) {
+        let bare = self.path(&format!("git/{name}.git"));
+        self.git(&["init", "--quiet", "--bare", bare.to_str().unwrap()])
+            .await;
         let url = format!("file://{}", bare.display());
-        let file = self.path("demo.hook");
+        let file = self.path(&format!("{name}.hook"));
         let file = file.to_str().unwrap();
         let said = self
-            .says(&["repo", "add", "demo", "--url", &url, "--hook-file", file])
+            .says(&["repo", "add", name, "--url", &url, "--hook-file", file])
             .await;
         let line = said.lines().last().unwrap();
         let hook = bare.join("hooks/post-receive");
