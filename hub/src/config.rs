@@ -101,6 +101,11 @@ impl LeaseConfig {
         Duration::from_secs(u64::from(self.lease_secs))
     }
 
+    /// How often a lease is renewed.
+    pub fn renewal(self) -> Duration {
+        Duration::from_secs(u64::from(self.renew_secs))
+    }
+
     /// How long after the end of its lease an attempt counts as lost. A runner stops a job that must
     /// not run twice 20 s after the last renewal it heard of, so the hub waits for two leases in all.
     pub fn grace(self) -> Duration {
