@@ -161,6 +161,9 @@ impl Scheduler {
                     job.id = %job.id, attempt.id = %attempt.id, runner.id = %attempt.runner,
                     "the runner of a job gave no sign of life any more"
                 );
+                if attempt.started_at.is_none() {
+                    self.registry.let_lapse(attempt.runner, attempt.id, job.id);
+                }
                 self.registry
                     .stale(attempt.runner, attempt.id, attempt.fence);
             }

@@ -35,7 +35,7 @@ const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a whole request may take. The longest of ours answers within 15 s.
 const REQUEST_TIME_MAX: Duration = Duration::from_mins(1);
 
-/// Most connections of those who have not proven to be a runner. Ten thousand runners that come back at
+/// Most connections of those who are not a runner with a seat. Ten thousand runners that come back at
 /// once are let in by turns; the others try again.
 const STRANGERS_MAX: usize = 1024;
 
@@ -64,8 +64,8 @@ struct Permits {
 }
 
 impl Peer {
-    /// Frees its place among the strangers, because it has proven who it is.
-    pub fn is_proven(&self) {
+    /// Frees its place among the strangers, because it is a runner with a seat.
+    pub fn leave_the_strangers(&self) {
         let stranger = self.permits.stranger.lock();
         drop(stranger.unwrap_or_else(PoisonError::into_inner).take());
     }

@@ -181,6 +181,21 @@ async fn a_job_is_lost_two_leases_after_the_last_sign_of_life() {
 }
 
 #[tokio::test]
+async fn a_runner_that_lets_an_offer_lapse_is_not_offered_it_again_at_once() {
+    let (house, runner) = house().await;
+    let known = house.store.runner(runner).await.unwrap().unwrap();
+    let _silent = house.scheduler.registry.connect_silent(&known).await;
+    house.round().await.unwrap();
+    assert_eq!(house.state().await, "0 ready, 1 leased");
+    house.clock.advance(SignedDuration::from_secs(30));
+    house.round().await.unwrap();
+    assert_eq!(house.state().await, "1 ready, 0 leased");
+    let reasons: Vec<String> = house.reasons.borrow().values().cloned().collect();
+    let expected = "the runner one declined it: it did not start it in time";
+    assert_eq!(reasons, [expected]);
+}
+
+#[tokio::test]
 async fn a_hub_that_starts_gives_every_attempt_a_whole_lease() {
     let (house, runner) = house().await;
     house.lease(runner).await;
