@@ -1,7 +1,7 @@
 //! A hub in this process, its data in a temporary directory, and a repository to push from.
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,8 +14,9 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, sleep, timeout};
@@ -49,6 +50,35 @@ impl World {
         };
         world.start_hub().await;
         world
+    }
+
+    /// As [`Self::start`], with the hub as a process of its own, which a test may stop for a while.
+    pub(crate) async fn start_process() -> (Self, Child) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("git")).unwrap();
+        let mut world = Self {
+            dir,
+            running: None,
+            port: 0,
+        };
+        let mut serve = world.command(Path::new(env!("CARGO_BIN_EXE_cofferdam-hub")));
+        serve
+            .args(["serve", "--listen", "127.0.0.1:0", "--lease-secs", "3"])
+            .arg("--git-file-root")
+            .arg(world.path("git"))
+            .arg("--data")
+            .arg(world.data());
+        let mut hub = serve.stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(hub.stdout.take().unwrap());
+        let mut line = String::new();
+        timeout(PATIENCE, said.read_line(&mut line))
+            .await
+            .unwrap()
+            .unwrap();
+        let address = std::fs::read_to_string(world.data().join("address")).unwrap();
+        let address: std::net::SocketAddr = address.trim().parse().unwrap();
+        world.port = address.port();
+        (world, hub)
     }
 
     pub(crate) async fn start_hub(&mut self) {
