@@ -17,7 +17,7 @@ use crate::authority::{Authority, AuthorityError, RENEW_CHECK_EVERY};
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::config::{self, Config};
 use crate::control::{self, Control, socket};
-use crate::data_dir::{DataDir, DataDirError, write_private};
+use crate::data_dir::{DATABASE_FILE, DataDir, DataDirError, write_private};
 use crate::gateway::registry::Registry;
 use crate::gateway::{self, Gateway};
 use crate::ingest::Ingest;
@@ -99,12 +99,12 @@ impl Hub {
         let authority = Authority::open(
             &data,
             config.names.clone(),
-            config.tls_files.as_ref(),
+            &config.tls,
             Arc::clone(&clock),
             entropy.as_ref(),
         )?;
         let parts = Parts {
-            store: Arc::new(SqliteStore::open(&data.join("hub.db")).await?),
+            store: Arc::new(SqliteStore::open(&data.join(DATABASE_FILE)).await?),
             clock,
             entropy,
             authority: Arc::new(authority),

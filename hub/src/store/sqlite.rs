@@ -18,8 +18,6 @@ mod runners;
 mod tests;
 mod writer;
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +35,7 @@ use self::fields::{BadRow, Fields};
 use self::writer::{Failure, Writer};
 use super::changes::Changes;
 use super::{JOB_LOG_BYTES_MAX, RepositoryStore, Store, StoreError};
+use crate::data_dir::make_private;
 use crate::domain::{RepoName, Repository};
 
 /// Connections that only read. Pages and lists take a millisecond each; four keep both cores of a small
@@ -109,6 +108,7 @@ impl SqliteStore {
         busy_timeout: Duration,
     ) -> Result<Self, StoreError> {
         let doing = "open the database";
+        // The file holds the keys that sign pushes. SQLite gives its companions the mode of the file itself.
         make_private(file).map_err(failed(doing))?;
         let options = SqliteConnectOptions::new()
             .filename(file)
@@ -231,13 +231,6 @@ fn always<T>(_: &T) -> bool {
 
 fn failed<E: Into<Failure>>(doing: &'static str) -> impl FnOnce(E) -> StoreError {
     move |why| StoreError::new(doing, why)
-}
-
-// The file holds the keys that sign pushes. SQLite gives its companions the mode of the file itself.
-fn make_private(file: &Path) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.create(true).append(true).mode(0o600);
-    options.open(file).map(drop)
 }
 
 async fn migrate(options: &SqliteConnectOptions) -> Result<(), Failure> {

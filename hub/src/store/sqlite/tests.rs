@@ -202,6 +202,17 @@ async fn the_files_are_for_their_owner_only() {
     }
 }
 
+#[tokio::test]
+async fn a_database_that_others_could_read_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(filled(&directory).await);
+    let mode = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(file(&directory), mode).unwrap();
+    let refused = SqliteStore::open(&file(&directory)).await.unwrap_err();
+    let why = refused.source.to_string();
+    assert!(why.contains("(mode 0644); `chmod 600 "), "{why}");
+}
+
 #[test]
 fn every_migration_is_embedded() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
