@@ -57,9 +57,13 @@ impl StoreError {
 }
 
 /// All ports in one, for `wiring.rs`. A module takes the narrowest one that it needs.
+#[async_trait]
 pub trait Store:
     RepositoryStore + PushStore + BuildStore + QueueStore + LogStore + RunnerStore
 {
+    /// Ends it, once all that was asked for is done: whoever waits for an answer gets it. What is asked for later is
+    /// an error. May be called twice.
+    async fn close(&self);
 }
 
 /// Repositories. Used by the control socket and by `trigger`.

@@ -43,6 +43,7 @@ pub struct Hub {
     operator: (UnixListener, Router),
     trigger: Arc<Trigger>,
     scheduler: Scheduler,
+    store: Arc<dyn Store>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -137,6 +138,7 @@ impl Hub {
             operator: (operator, parts.inside(&config, url, why)),
             trigger,
             scheduler: parts.scheduler(&config, reasons),
+            store: parts.store,
             data,
             authority: parts.authority,
             address,
@@ -165,6 +167,7 @@ impl Hub {
             operator: (operator, routes),
             trigger,
             scheduler,
+            store,
             tasks,
             stop: token,
         } = self;
@@ -196,6 +199,13 @@ impl Hub {
             .is_err()
         {
             tracing::warn!(left = tasks.len(), "not everything ended in time");
+        }
+        // What was taken is written, also for those who did not end in time.
+        if tokio::time::timeout(STOP_TIME_MAX, store.close())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the database did not take all that was to be written in time");
         }
         socket::remove(data.path());
     }

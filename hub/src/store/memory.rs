@@ -111,7 +111,11 @@ impl Rows {
     }
 }
 
-impl Store for MemoryStore {}
+#[async_trait]
+impl Store for MemoryStore {
+    // Nothing is ever under way here, and no test asks after the end.
+    async fn close(&self) {}
+}
 
 #[async_trait]
 impl RepositoryStore for MemoryStore {

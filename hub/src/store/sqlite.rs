@@ -80,7 +80,8 @@ const MIGRATIONS: [(i64, &str, &str); 6] = [
     ),
 ];
 
-/// Remembers in a SQLite file. Dropped, it finishes the writes that were queued.
+/// Remembers in a SQLite file. Dropped, it finishes the writes that were queued, as long as its runtime lives; who wants
+/// to wait for them calls [`Store::close`].
 #[derive(Debug)]
 pub struct SqliteStore {
     writer: Writer,
@@ -141,7 +142,13 @@ impl SqliteStore {
     }
 }
 
-impl Store for SqliteStore {}
+#[async_trait]
+impl Store for SqliteStore {
+    async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close().await;
+    }
+}
 
 #[async_trait]
 impl RepositoryStore for SqliteStore {

@@ -177,6 +177,28 @@ async fn what_was_answered_is_there_after_a_drop() {
     assert_eq!(again.unwrap(), None, "a nonce is remembered too");
 }
 
+#[tokio::test]
+async fn a_store_that_is_closed_has_done_what_was_asked_and_does_no_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = filled(&directory).await;
+    // More than are queued at once, so some of them still wait for room.
+    let mut writes: Vec<_> = (4..200)
+        .map(|seq| Box::pin(store.append(RUNNER, log(seq))))
+        .collect();
+    for write in &mut writes {
+        assert!(futures_util::poll!(write).is_pending());
+    }
+    let (answers, ()) = tokio::join!(join_all(writes), store.close());
+    let stored = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert!(stored >= 64, "{stored} of what was queued was done");
+    assert!(store.append(RUNNER, log(200)).await.is_err());
+    store.close().await;
+    let again = SqliteStore::open(&file(&directory)).await.unwrap();
+    let position = again.position(ATTEMPT).await.unwrap();
+    assert_eq!(position, Seq::from_u64(3 + stored as u64));
+    again.close().await;
+}
+
 // What a killed process leaves behind is what the files hold at that moment.
 #[tokio::test]
 async fn what_was_answered_is_there_when_the_hub_is_killed() {
