@@ -7,7 +7,7 @@
 mod issue;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::{Clock, Entropy};
-use crate::config::TlsFiles;
+use crate::config::TlsSource;
 use crate::data_dir::{DataDir, DataDirError, read_private, read_public, write_private};
 use issue::{Ca, Issued};
 
@@ -70,6 +70,14 @@ pub enum AuthorityError {
         /// What is wrong.
         why: String,
     },
+    /// The CA is gone, and others still hold this hub to it.
+    #[error(
+        "{path} is missing, and runners and git servers know this hub by it: put it back from a backup (the last certificate in tls.pem is it). With `--new-ca` the hub makes another, and every runner must join again"
+    )]
+    LostCa {
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// Certificate and key could not be made.
     #[error("could not make {what}")]
     Make {
@@ -89,15 +97,20 @@ impl Authority {
     pub fn open(
         data: &DataDir,
         names: Vec<String>,
-        files: Option<&TlsFiles>,
+        tls: &TlsSource,
         clock: Arc<dyn Clock>,
         entropy: &dyn Entropy,
     ) -> Result<Self, AuthorityError> {
         let identity = open_identity(data, entropy)?;
-        if let Some(files) = files {
+        if let TlsSource::Files(files) = tls {
             let (chain, certified) = load_files(&files.cert, &files.key)?;
-            // The CA stands last, if the chain holds it at all.
             let last = chain.last().unwrap_or(&chain[0]);
+            if !issue::can_be_pinned(last) {
+                return Err(AuthorityError::BadFile {
+                    name: files.cert.display().to_string(),
+                    why: "its last certificate is neither a CA's nor self-signed. Runners pin the last one: put the certificate of the CA at the end of the file".to_owned(),
+                });
+            }
             return Ok(Self {
                 fingerprint: fingerprint(last),
                 ca_pem: issue::to_pem(last),
@@ -106,7 +119,10 @@ impl Authority {
                 source: Source::Files,
             });
         }
-        let ca = Ca::open(data, clock.as_ref())?;
+        let ca = match tls {
+            TlsSource::NewCa => Ca::begin_anew(data, clock.as_ref())?,
+            _ => Ca::open(data, clock.as_ref())?,
+        };
         let certified = certified(&own_certificate(data, &ca, &names, clock.as_ref())?)?;
         Ok(Self {
             fingerprint: fingerprint(ca.der()),

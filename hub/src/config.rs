@@ -52,6 +52,8 @@ pub struct RawConfig {
     pub tls_cert: Option<PathBuf>,
     /// its private key in PEM.
     pub tls_key: Option<PathBuf>,
+    /// Make a CA if there is none, also in a directory that has served before.
+    pub new_ca: Option<bool>,
     /// How long the hub waits for a sign of life before a lease ends, in seconds.
     pub lease_secs: Option<u32>,
     /// How often a runner must renew its leases, in seconds.
@@ -69,12 +71,23 @@ pub struct Config {
     pub names: Vec<String>,
     /// Directories below which a repository's URL may be `file://`.
     pub git_file_roots: Vec<PathBuf>,
-    /// Certificate chain and key to serve instead of our own.
-    pub tls_files: Option<TlsFiles>,
+    /// Whose certificate is shown.
+    pub tls: TlsSource,
     /// How leases are kept.
     pub lease: LeaseConfig,
     /// Connections at once.
     pub connections_max: u32,
+}
+
+/// Whose certificate a hub shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsSource {
+    /// One that its own CA issued; the CA is made at the first start.
+    Own,
+    /// The same, and the operator knows that a CA which is missing will be another one than before.
+    NewCa,
+    /// The operator's.
+    Files(TlsFiles),
 }
 
 /// A certificate that somebody else made.
@@ -99,6 +112,11 @@ impl LeaseConfig {
     /// How long a lease lasts.
     pub fn length(self) -> Duration {
         Duration::from_secs(u64::from(self.lease_secs))
+    }
+
+    /// How often a lease is renewed.
+    pub fn renewal(self) -> Duration {
+        Duration::from_secs(u64::from(self.renew_secs))
     }
 
     /// How long after the end of its lease an attempt counts as lost. A runner stops a job that must
@@ -155,6 +173,7 @@ impl RawConfig {
             git_file_roots: self.git_file_roots.or(below.git_file_roots),
             tls_cert: self.tls_cert.or(below.tls_cert),
             tls_key: self.tls_key.or(below.tls_key),
+            new_ca: self.new_ca.or(below.new_ca),
             lease_secs: self.lease_secs.or(below.lease_secs),
             renew_secs: self.renew_secs.or(below.renew_secs),
             connections_max: self.connections_max.or(below.connections_max),
@@ -169,6 +188,7 @@ impl RawConfig {
             git_file_roots,
             tls_cert,
             tls_key,
+            new_ca,
             lease_secs,
             renew_secs,
             connections_max,
@@ -178,9 +198,16 @@ impl RawConfig {
         if connections_max == 0 {
             return Err(bad("connections_max", "at least 1"));
         }
-        let tls_files = match (tls_cert, tls_key) {
-            (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
-            (None, None) => None,
+        let tls = match (tls_cert, tls_key, new_ca) {
+            (Some(cert), Some(key), None | Some(false)) => TlsSource::Files(TlsFiles { cert, key }),
+            (None, None, Some(true)) => TlsSource::NewCa,
+            (None, None, _) => TlsSource::Own,
+            (Some(_), Some(_), Some(true)) => {
+                return Err(bad(
+                    "new_ca",
+                    "with tls_cert there is no CA of the hub's own",
+                ));
+            }
             _ => return Err(bad("tls_cert", "tls_cert and tls_key go together")),
         };
         Ok(Config {
@@ -189,7 +216,7 @@ impl RawConfig {
                 .map_err(|_| bad("listen", format!("{listen:?} is not ADDRESS:PORT")))?,
             names: check_names(names.unwrap_or_else(|| NAMES.map(str::to_owned).to_vec()))?,
             git_file_roots: check_roots(git_file_roots.unwrap_or_default())?,
-            tls_files,
+            tls,
             lease: check_lease(lease_secs, renew_secs)?,
             connections_max,
         })
@@ -315,6 +342,10 @@ mod tests {
             (
                 "tls_cert = '/x'",
                 "tls_cert: tls_cert and tls_key go together",
+            ),
+            (
+                "tls_cert = '/x'\ntls_key = '/y'\nnew_ca = true",
+                "new_ca: with tls_cert there is no CA of the hub's own",
             ),
             (
                 "git_file_roots = ['x']",

@@ -12,6 +12,9 @@ use rustix::fs::{FlockOperation, flock};
 /// Longest file of ours that is read whole, in bytes: a certificate chain is a few thousand long.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// The database of a hub, in its data directory.
+pub const DATABASE_FILE: &str = "hub.db";
+
 /// A data directory that this process alone serves from.
 #[derive(Debug)]
 pub struct DataDir {
@@ -26,12 +29,28 @@ pub enum DataDirError {
     #[error("another hub serves from {0}; one data directory belongs to one hub")]
     InUse(PathBuf),
     /// Others on this host could read or write a secret.
-    #[error("{path} is open to others on this host (mode {mode:04o}); it must be 0600")]
+    #[error(
+        "{path} is open to others on this host (mode {mode:04o}); `chmod {wanted:o} {path}` mends that"
+    )]
     TooOpen {
-        /// Which file.
+        /// Which file or directory.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
+        /// What they should be.
+        wanted: u32,
+    },
+    /// Somebody else could change what the hub believes.
+    #[error(
+        "{path} belongs to user {owner}, and this is user {user}; run the hub as its owner, or `chown {user} {path}`"
+    )]
+    NotOurs {
+        /// Which file or directory.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who we are.
+        user: u32,
     },
     /// The file is longer than anything we would have written.
     #[error("{0} has more than {FILE_BYTES_MAX} bytes")]
@@ -50,7 +69,8 @@ pub enum DataDirError {
 }
 
 impl DataDir {
-    /// Makes the directory if it is missing, 0700, and takes its lock. Blocks on the disk.
+    /// Makes the directory if it is missing, 0700, and takes its lock. One that others may enter, or that is another
+    /// user's, is refused: whoever reaches `hub.sock` in it is the operator. Blocks on the disk.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         let disk = |doing| {
             let path = path.to_path_buf();
@@ -65,6 +85,8 @@ impl DataDir {
             .mode(0o700)
             .create(path)
             .map_err(disk("make the data directory"))?;
+        let found = fs::metadata(path).map_err(disk("look at the data directory"))?;
+        check_private(path, &found, 0o700)?;
         // Made absolute once: nothing may depend on where the process was started.
         let path = std::path::absolute(path).map_err(disk("find the data directory"))?;
         let lock = OpenOptions::new()
@@ -137,6 +159,44 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), DataDirError> {
         .map_err(failed)
 }
 
+/// Opens a file that a library will read and write, or makes it, 0600. Refuses one that others could read, or that is
+/// another user's.
+pub fn make_private(path: &Path) -> Result<(), DataDirError> {
+    let failed = |source| DataDirError::Disk {
+        doing: "open",
+        path: path.to_path_buf(),
+        source,
+    };
+    let mut options = OpenOptions::new();
+    let file = options
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed)?;
+    check_private(path, &file.metadata().map_err(failed)?, 0o600)
+}
+
+fn check_private(path: &Path, found: &fs::Metadata, wanted: u32) -> Result<(), DataDirError> {
+    let user = rustix::process::geteuid().as_raw();
+    if found.uid() != user {
+        return Err(DataDirError::NotOurs {
+            path: path.to_path_buf(),
+            owner: found.uid(),
+            user,
+        });
+    }
+    let mode = found.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(DataDirError::TooOpen {
+            path: path.to_path_buf(),
+            mode,
+            wanted,
+        });
+    }
+    Ok(())
+}
+
 /// Reads a file that holds a secret; `None` if there is none. Refuses one that others could read.
 pub fn read_private(path: &Path) -> Result<Option<Vec<u8>>, DataDirError> {
     read(path, true)
@@ -158,12 +218,8 @@ fn read(path: &Path, is_secret: bool) -> Result<Option<Vec<u8>>, DataDirError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
-    let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
-    if is_secret && mode & 0o077 != 0 {
-        return Err(DataDirError::TooOpen {
-            path: path.to_path_buf(),
-            mode,
-        });
+    if is_secret {
+        check_private(path, &file.metadata().map_err(failed)?, 0o600)?;
     }
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1)
@@ -189,6 +245,46 @@ mod tests {
         assert!(matches!(second, Err(DataDirError::InUse(_))));
         drop(first);
         DataDir::open(&dir.path().join("data")).unwrap();
+    }
+
+    #[test]
+    fn a_data_directory_that_others_may_enter_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data");
+        drop(DataDir::open(&path).unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
+        for mode in [0o755, 0o710, 0o701, 0o770] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let refused = DataDir::open(&path).unwrap_err().to_string();
+            let refused = refused.replace(&path.display().to_string(), "DATA");
+            let expected = format!(
+                "DATA is open to others on this host (mode {mode:04o}); `chmod 700 DATA` mends that"
+            );
+            assert_eq!(refused, expected);
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        DataDir::open(&path).unwrap();
+    }
+
+    #[test]
+    fn what_is_another_users_is_refused() {
+        // Whoever runs the tests: the file is not of a user who is the next one.
+        let found = fs::metadata("/proc/self").unwrap();
+        let user = rustix::process::geteuid().as_raw();
+        assert_eq!(found.uid(), user);
+        let root = fs::metadata("/proc/1").unwrap();
+        let checked = check_private(Path::new("/proc/1"), &root, 0o700);
+        if root.uid() == user {
+            // As root nothing here is another's but what was given away.
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("theirs");
+            fs::create_dir(&path).unwrap();
+            std::os::unix::fs::chown(&path, Some(12_345), None).unwrap();
+            let refused = DataDir::open(&path).unwrap_err().to_string();
+            assert!(refused.contains("belongs to user 12345"), "{refused}");
+        } else {
+            assert!(matches!(checked, Err(DataDirError::NotOurs { .. })));
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub use attempt::{AttemptEnd, AttemptRecord, Turn};
 pub use build::{Build, BuildState};
 pub use graph::{BadGraph, JobGraph, JobNode};
 pub use job::{Attempt, BadTransition, Ending, Job, JobState, JobStateEvent};
-pub use push::Push;
+pub use push::{AcceptedPush, Push, PushId};
 pub use repository::{RepoName, Repository};
 pub use runner::{JoinToken, Runner, RunnerState};
 pub use step::{StepClose, StepRecord, StepState};

@@ -77,7 +77,7 @@ impl Ingest {
         if is_last && matches!(applied, Applied::Stored(_) | Applied::Again(_)) {
             talk.finished(attempt);
         }
-        self.live.wrote();
+        self.wake(&applied);
         Ok(talk.answer(attempt, fence, applied))
     }
 
@@ -89,8 +89,16 @@ impl Ingest {
     ) -> Result<Vec<HubFrame>, IngestError> {
         let (attempt, fence) = (frame.attempt, frame.fence);
         let applied = self.logs.append(talk.runner(), frame).await?;
-        self.live.wrote();
+        self.wake(&applied);
         Ok(talk.answer(attempt, fence, applied))
+    }
+
+    /// Wakes those who read along if there is more to read. What was refused or came before wakes nobody: a runner
+    /// that repeats itself would keep every reader busy.
+    fn wake(&self, applied: &Applied) {
+        if let Applied::Stored(_) = applied {
+            self.live.wrote();
+        }
     }
 
     /// Renews what a runner says it holds. An attempt that is met for the first time in a session is also

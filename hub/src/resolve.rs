@@ -18,8 +18,8 @@ use cofferdam_protocol::{BuildId, JobId};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Entropy};
-use crate::domain::{Build, BuildState, Push, Repository};
-use crate::store::{Admission, BuildStore, NewBuild, NewJob, StoreError};
+use crate::domain::{AcceptedPush, Build, BuildState, Push, Repository};
+use crate::store::{Admission, BuildStore, NewBuild, NewJob, PushStore, StoreError};
 
 /// Longest pipeline file that is fetched from git, in bytes: as much as the language reads.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -37,6 +37,8 @@ pub struct Resolver {
     pub mirrors: PathBuf,
     /// Where repositories may be.
     pub remotes: RemotePolicy,
+    /// Remembers the pushes.
+    pub pushes: Arc<dyn PushStore>,
     /// Keeps the builds.
     pub builds: Arc<dyn BuildStore>,
     /// Stamps them.
@@ -94,14 +96,46 @@ pub enum ResolveError {
     Store(#[from] StoreError),
 }
 
+impl ResolveError {
+    /// Whether the push has its answer with that. It has none when it was the hub that stopped or could not write.
+    fn is_final(&self) -> bool {
+        match self {
+            Self::Git(GitError::Cancelled { .. }) | Self::Store(_) => false,
+            Self::Remote { .. } | Self::Reference(_) | Self::Git(_) => true,
+        }
+    }
+}
+
 impl Resolver {
-    /// Resolves one push. Dropping the future, or cancelling, leaves no build or a whole one.
+    /// Resolves one push and settles it. Dropping the future, or cancelling, leaves no build or a whole one; without
+    /// one the push stays as it was, as it does when the store fails, and the next hub goes on with it.
     pub async fn resolve(
         &self,
         repository: &Repository,
-        push: Push,
+        push: AcceptedPush,
         cancel: &CancellationToken,
     ) -> Result<Answer, ResolveError> {
+        let id = push.id;
+        let answered = self.answer(repository, push, cancel).await;
+        let is_without_build = match &answered {
+            // Settled with the build, in one transaction.
+            Ok(Answer::Planned { .. } | Answer::Invalid { .. }) => false,
+            Ok(Answer::Nothing { .. }) => true,
+            Err(error) => error.is_final(),
+        };
+        if is_without_build {
+            self.pushes.settle(id).await?;
+        }
+        answered
+    }
+
+    async fn answer(
+        &self,
+        repository: &Repository,
+        accepted: AcceptedPush,
+        cancel: &CancellationToken,
+    ) -> Result<Answer, ResolveError> {
+        let push = &accepted.push;
         let reference: RefName = push.reference.parse()?;
         let Some(pushed) = pushed_name(&reference) else {
             let why = format!("{reference} is neither a branch nor a tag.");
@@ -110,12 +144,12 @@ impl Resolver {
                 diagnostics: String::new(),
             });
         };
-        let commit = self.fetch(repository, &reference, &push, cancel).await?;
+        let commit = self.fetch(repository, &reference, push, cancel).await?;
         let (file_name, source) = match pipeline_file(&commit).await? {
             PipelineFile::Found(file_name, source) => (file_name, source),
             PipelineFile::Unusable(error) => {
                 return self
-                    .admit(push, String::new(), format!("error: {error}\n"), None)
+                    .admit(accepted, String::new(), format!("error: {error}\n"), None)
                     .await;
             }
             PipelineFile::Missing => {
@@ -135,16 +169,16 @@ impl Resolver {
         let diagnostics = rendered(&resolution.diagnostics, &source, file_name);
         match resolution.outcome {
             Outcome::NothingSelected(why) => Ok(Answer::Nothing { why, diagnostics }),
-            Outcome::Invalid => self.admit(push, String::new(), diagnostics, None).await,
+            Outcome::Invalid => self.admit(accepted, String::new(), diagnostics, None).await,
             Outcome::Planned(plan) => {
                 let jobs: Vec<NewJob> =
                     plan.jobs.into_iter().map(|job| self.new_job(job)).collect();
                 // A job that no runner would take is the file's mistake, and said now, not at each offer.
                 if let Some(error) = jobs.iter().find_map(|job| check_steps(&job.steps).err()) {
                     let diagnostics = format!("{diagnostics}error: {file_name}: {error}\n");
-                    return self.admit(push, String::new(), diagnostics, None).await;
+                    return self.admit(accepted, String::new(), diagnostics, None).await;
                 }
-                self.admit(push, plan.selected, diagnostics, Some(jobs))
+                self.admit(accepted, plan.selected, diagnostics, Some(jobs))
                     .await
             }
         }
@@ -195,15 +229,17 @@ impl Resolver {
 
     async fn admit(
         &self,
-        push: Push,
+        accepted: AcceptedPush,
         selected: String,
         diagnostics: String,
         jobs: Option<Vec<NewJob>>,
     ) -> Result<Answer, ResolveError> {
+        let AcceptedPush { id, push } = accepted;
         let names = jobs.iter().flatten().map(names_of).collect();
         let new = NewBuild {
             id: BuildId::new(self.entropy.id(self.clock.now())),
             push,
+            settles: Some(id),
             // Every trigger that exists today is a push by a member.
             trust: Trust::Trusted,
             selected,

@@ -61,18 +61,21 @@ impl Scheduler {
     pub async fn run(&self, stop: &CancellationToken) {
         let mut seen = 0;
         let mut arrivals = self.registry.watch();
-        let mut has_begun = false;
+        let mut due = None;
         while !stop.is_cancelled() {
             arrivals.mark_unchanged();
+            // Read once: a pause within the round makes the next one late, and gives up nothing in this one.
+            let now = self.clock.now();
             let round = async {
-                if !has_begun {
+                if self.has_overslept(due, now) {
                     self.begin().await?;
                 }
-                self.round().await
+                self.round(now).await
             };
             let sleep = match round.await {
                 Ok(sleep) => {
-                    has_begun = true;
+                    let sleep = sleep.clamp(SLEEP_MIN, SLEEP_MAX);
+                    due = Some(now + sleep);
                     sleep
                 }
                 Err(error) => {
@@ -88,22 +91,38 @@ impl Scheduler {
                 () = stop.cancelled() => {}
                 now = self.queue.changed(seen) => seen = now,
                 _ = arrivals.changed() => {}
-                () = tokio::time::sleep(sleep.clamp(SLEEP_MIN, SLEEP_MAX)) => {}
+                () = tokio::time::sleep(sleep) => {}
             }
         }
     }
 
-    /// A hub that starts cannot know who is alive: every open attempt gets a whole lease.
+    /// Whether this round comes so late that renewals may have waited for us and not we for them: the hub was just
+    /// started, was stopped for a while or its host suspended, or could not write. Whoever is alive says so within one
+    /// renewal of our listening again.
+    fn has_overslept(&self, due: Option<Timestamp>, now: Timestamp) -> bool {
+        let Some(due) = due else { return true };
+        let late = Duration::try_from(now.duration_since(due)).unwrap_or(Duration::ZERO);
+        let is_late = late > self.lease.renewal();
+        if is_late {
+            tracing::warn!(
+                late_secs = late.as_secs(),
+                "the hub was away for a while; every open attempt gets a whole lease"
+            );
+        }
+        is_late
+    }
+
+    /// A hub that starts, or comes back, cannot know who is alive: every open attempt gets a whole lease.
     async fn begin(&self) -> Result<(), StoreError> {
         self.queue.refresh_all(self.lease_end()).await
     }
 
     /// Looks at everything once, and says how long to sleep at most.
-    async fn round(&self) -> Result<Duration, StoreError> {
+    async fn round(&self, now: Timestamp) -> Result<Duration, StoreError> {
         if !self.queue.try_lead().await? {
             return Ok(RETRY_PAUSE);
         }
-        self.expire().await?;
+        self.expire(now).await?;
         let leases = self.queue.leases().await?;
         self.tell_cancelled(&leases);
         let (online, retry_at) = self.online(&leases);
@@ -132,8 +151,7 @@ impl Scheduler {
         Ok(self.sleep(&leases, retry_at))
     }
 
-    async fn expire(&self) -> Result<(), StoreError> {
-        let now = self.clock.now();
+    async fn expire(&self, now: Timestamp) -> Result<(), StoreError> {
         let over = now
             .checked_sub(self.lease.grace())
             .unwrap_or(Timestamp::MIN);
@@ -143,6 +161,9 @@ impl Scheduler {
                     job.id = %job.id, attempt.id = %attempt.id, runner.id = %attempt.runner,
                     "the runner of a job gave no sign of life any more"
                 );
+                if attempt.started_at.is_none() {
+                    self.registry.let_lapse(attempt.runner, attempt.id, job.id);
+                }
                 self.registry
                     .stale(attempt.runner, attempt.id, attempt.fence);
             }

@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,13 +35,16 @@ const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a whole request may take. The longest of ours answers within 15 s.
 const REQUEST_TIME_MAX: Duration = Duration::from_mins(1);
 
-/// Most connections of those who have not proven to be a runner. Ten thousand runners that come back at
+/// Most connections of those who are not a runner with a seat. Ten thousand runners that come back at
 /// once are let in by turns; the others try again.
 const STRANGERS_MAX: usize = 1024;
 
 /// Most headers of a request, and bytes of its head: a websocket upgrade has ten in one kilobyte.
 const HEADERS_MAX: usize = 32;
 const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// How often the log says that there are too many connections. People read it; a flood goes on for minutes.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// How long to wait when the system has no more file descriptors for us.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -64,8 +67,8 @@ struct Permits {
 }
 
 impl Peer {
-    /// Frees its place among the strangers, because it has proven who it is.
-    pub fn is_proven(&self) {
+    /// Frees its place among the strangers, because it is a runner with a seat.
+    pub fn leave_the_strangers(&self) {
         let stranger = self.permits.stranger.lock();
         drop(stranger.unwrap_or_else(PoisonError::into_inner).take());
     }
@@ -90,6 +93,7 @@ impl Server {
         let acceptor = TlsAcceptor::from(self.tls);
         let connections = Arc::new(Semaphore::new(self.connections_max as usize));
         let strangers = Arc::new(Semaphore::new(STRANGERS_MAX));
+        let mut turned_away = TurnedAway::default();
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,
@@ -106,7 +110,7 @@ impl Server {
             let connection = Arc::clone(&connections).try_acquire_owned();
             let stranger = Arc::clone(&strangers).try_acquire_owned();
             let (Ok(connection), Ok(stranger)) = (connection, stranger) else {
-                tracing::warn!(%address, "too many connections; closed this one");
+                turned_away.note(address);
                 continue;
             };
             let permits = Arc::new(Permits {
@@ -122,6 +126,32 @@ impl Server {
                 }
             });
         }
+    }
+}
+
+/// Connections that were closed at once because there were too many. Counted, and told now and then: whoever dials a
+/// thousand times in a second must not write the log.
+#[derive(Debug, Default)]
+struct TurnedAway {
+    count: u64,
+    told_at: Option<Instant>,
+}
+
+impl TurnedAway {
+    fn note(&mut self, address: SocketAddr) {
+        if let Some(count) = self.count_to_tell(Instant::now()) {
+            tracing::warn!(count, last = %address, "too many connections; closed new ones at once");
+        }
+    }
+
+    /// Counts one, and says how many to tell of if it is time to.
+    fn count_to_tell(&mut self, now: Instant) -> Option<u64> {
+        self.count += 1;
+        if self.told_at.is_some_and(|at| now < at + TELL_EVERY) {
+            return None;
+        }
+        self.told_at = Some(now);
+        Some(std::mem::take(&mut self.count))
     }
 }
 
@@ -189,5 +219,24 @@ where
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection broke");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_connections_is_told_of_now_and_then_with_its_count() {
+        let begin = Instant::now();
+        let mut turned_away = TurnedAway::default();
+        let told: Vec<(u64, u64)> = (0..2_500)
+            .filter_map(|number| {
+                let now = begin + Duration::from_millis(10 * number);
+                let count = turned_away.count_to_tell(now)?;
+                Some((number, count))
+            })
+            .collect();
+        assert_eq!(told, [(0, 1), (1_000, 1_000), (2_000, 1_000)]);
     }
 }

@@ -29,7 +29,8 @@ use cofferdam_protocol::{AttemptId, BuildId, Fence, JobId, LogFrame, LogRecord, 
 use jiff::Timestamp;
 
 use crate::domain::{
-    Attempt, Build, Job, JoinToken, Push, RepoName, Repository, Runner, RunnerState, StepRecord,
+    AcceptedPush, Attempt, Build, Job, JoinToken, Push, PushId, RepoName, Repository, Runner,
+    RunnerState, StepRecord,
 };
 
 /// Why the store could not answer. Retrying may help; the caller shows it as the hub's own fault.
@@ -56,7 +57,14 @@ impl StoreError {
 }
 
 /// All ports in one, for `wiring.rs`. A module takes the narrowest one that it needs.
-pub trait Store: RepositoryStore + BuildStore + QueueStore + LogStore + RunnerStore {}
+#[async_trait]
+pub trait Store:
+    RepositoryStore + PushStore + BuildStore + QueueStore + LogStore + RunnerStore
+{
+    /// Ends it, once all that was asked for is done: whoever waits for an answer gets it. What is asked for later is
+    /// an error. May be called twice.
+    async fn close(&self);
+}
 
 /// Repositories. Used by the control socket and by `trigger`.
 #[async_trait]
@@ -69,23 +77,47 @@ pub trait RepositoryStore: Send + Sync + Debug {
 
     /// All of them, by name.
     async fn repositories(&self) -> Result<Vec<Repository>, StoreError>;
+}
 
-    /// Remembers that a signed request with this nonce was taken; `false` if it was already. Nonces
-    /// whose `expires_at` is past `now` are forgotten: by then the signature is too old to be taken.
-    async fn take_nonce(
+/// Pushes between their report and their build. Written by `trigger` and `resolve`.
+#[async_trait]
+pub trait PushStore: Send + Sync + Debug {
+    /// Takes a signed report: remembers that its nonce was used, and each of its pushes until it is settled. `None` if
+    /// the nonce was used before; then nothing is stored. Nonces whose `expires_at` is past `now` are forgotten: by
+    /// then the signature is too old to be taken.
+    async fn accept(
         &self,
-        repository: &RepoName,
-        nonce: &str,
-        expires_at: Timestamp,
+        report: SignedReport,
         now: Timestamp,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Option<Vec<AcceptedPush>>, StoreError>;
+
+    /// The pushes that are not settled, in the order in which they were accepted.
+    async fn unsettled(&self) -> Result<Vec<AcceptedPush>, StoreError>;
+
+    /// Forgets a push that led to no build. One that led to a build is forgotten by [`BuildStore::admit`]. Nothing
+    /// happens if it is settled already.
+    async fn settle(&self, push: PushId) -> Result<(), StoreError>;
+}
+
+/// A report whose signature was found good.
+#[derive(Clone, Debug)]
+pub struct SignedReport {
+    /// Whose it is.
+    pub repository: RepoName,
+    /// What its sender uses once.
+    pub nonce: String,
+    /// When the signature is too old to be taken again.
+    pub expires_at: Timestamp,
+    /// What it says was pushed there, as far as something may run for it.
+    pub pushes: Vec<Push>,
 }
 
 /// Builds and their jobs. Written by `resolve`, read by the control socket.
 #[async_trait]
 pub trait BuildStore: Send + Sync + Debug {
-    /// Stores a build and its jobs, and gives it the next number of its repository. If this
-    /// (repository, ref, commit) has a build already, nothing is stored and that build is returned.
+    /// Stores a build and its jobs, gives it the next number of its repository, and settles its push. If
+    /// this (repository, ref, commit) has a build already, the push is settled, no build is stored, and that
+    /// one is returned.
     /// A plan without jobs, with a job that needs a later one, or with two steps of one index is an error.
     async fn admit(&self, build: NewBuild) -> Result<Admission, StoreError>;
 
@@ -120,6 +152,8 @@ pub struct NewBuild {
     pub id: BuildId,
     /// What it is for.
     pub push: Push,
+    /// The accepted push that it settles, if it is for one.
+    pub settles: Option<PushId>,
     /// How far it is trusted.
     pub trust: cofferdam_protocol::job_spec::Trust,
     /// Which pipeline was selected.
@@ -265,10 +299,10 @@ pub enum Applied {
 /// Log bytes. Written by `ingest`, read by the control socket.
 #[async_trait]
 pub trait LogStore: Send + Sync + Debug {
-    /// Stores the records of a frame, once, under the same numbering as [`QueueStore::apply`]. A frame
-    /// longer than the wire allows, or with a record of a step that is not the job's, is refused. What
-    /// goes beyond [`ATTEMPT_LOG_BYTES_MAX`] is numbered and answered, but not kept; a system record in
-    /// its place says so, once.
+    /// Stores the records of a frame, once, under the same numbering as [`QueueStore::apply`]. A frame of
+    /// an attempt that has not started, one longer than the wire allows, or one with a record of a step
+    /// that is not the job's, is refused. What goes beyond [`JOB_LOG_BYTES_MAX`] is numbered and answered,
+    /// but not kept; a system record in its place says so, once in the job.
     async fn append(&self, runner: RunnerId, frame: LogFrame) -> Result<Applied, StoreError>;
 
     /// Records of a build in the order in which they were stored, after `cursor` (0 at first), at most
@@ -281,9 +315,10 @@ pub trait LogStore: Send + Sync + Debug {
     ) -> Result<LogPage, StoreError>;
 }
 
-/// Most bytes of log that are kept of one attempt, counted as they travel. Bitbucket takes 100 MB of a
-/// step: ten steps that write so much fit. A runner that lies needs many attempts to fill a disk.
-pub const ATTEMPT_LOG_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Most bytes of log that are kept of one job, counted as they travel and over all its attempts.
+/// Bitbucket takes 100 MB of a step: ten steps that write so much fit. A runner that lies cannot get more
+/// out of a job by letting it be lost and tried again.
+pub const JOB_LOG_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// Some records of a log and where to go on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

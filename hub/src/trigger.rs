@@ -1,10 +1,12 @@
 //! Who may say that something was pushed, and what they are told.
 //!
 //! The one trigger so far is the `post-receive` of a plain git server: a signed report, in the form of
-//! [`crate::hook`]. A report is a *hint*: `resolve` reads the ref again from git. Deliberately absent:
+//! [`crate::hook`]. A report is a *hint*: `resolve` reads the ref again from git. What was accepted is in the
+//! store until it has an answer, so that a hub that dies in between goes on with it. Deliberately absent:
 //! forges' webhooks, polling, schedules.
 
 mod answer;
+mod turns;
 mod verify;
 
 use std::sync::Arc;
@@ -16,37 +18,33 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use http::{HeaderMap, StatusCode};
-use tokio::sync::Semaphore;
+use jiff::Timestamp;
+use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Entropy};
-use crate::domain::{Push, RepoName, Repository};
+use crate::domain::{AcceptedPush, Push, RepoName, Repository};
 use crate::hook::{self, PushAnswer, PushReport, REFS_MAX, RefUpdate};
-use crate::resolve::Resolver;
-use crate::store::{RepositoryStore, StoreError};
+use crate::resolve::{Answer, ResolveError, Resolver};
+use crate::store::{PushStore, RepositoryStore, SignedReport, StoreError};
+use turns::{NoRoom, Place, REPOSITORY_PENDING_MAX, Turns};
 
 /// How long the pusher waits for us. A small fetch and a plan take a tenth of a second; after five
 /// seconds people think that `git push` hangs.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Pushes that are resolved at once. Each runs git and reads a file; two cores have nothing from more.
-const RESOLVES_MAX: usize = 8;
-
-/// Pushed refs that are resolved or wait for it. Beyond that the hub says that it is busy.
-const PENDING_MAX: usize = 256;
-
 /// Turns reports into builds. One for the life of the hub.
 #[derive(Debug)]
 pub struct Trigger {
     repositories: Arc<dyn RepositoryStore>,
+    pushes: Arc<dyn PushStore>,
     resolver: Arc<Resolver>,
     clock: Arc<dyn Clock>,
     /// Stands for the key of a repository that does not exist.
     nobody: secrecy::SecretString,
-    pending: Arc<Semaphore>,
-    resolving: Arc<Semaphore>,
+    turns: Turns,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -54,7 +52,7 @@ pub struct Trigger {
 impl Trigger {
     /// Works are tasks of `tasks`, which `stop` cancels.
     pub fn new(
-        repositories: Arc<dyn RepositoryStore>,
+        (repositories, pushes): (Arc<dyn RepositoryStore>, Arc<dyn PushStore>),
         resolver: Arc<Resolver>,
         (clock, entropy): (Arc<dyn Clock>, &dyn Entropy),
         tasks: TaskTracker,
@@ -62,22 +60,22 @@ impl Trigger {
     ) -> Self {
         Self {
             repositories,
+            pushes,
             resolver,
             clock,
             nobody: data_encoding::HEXLOWER.encode(&entropy.secret()).into(),
-            pending: Arc::new(Semaphore::new(PENDING_MAX)),
-            resolving: Arc::new(Semaphore::new(RESOLVES_MAX)),
+            turns: Turns::new(),
             tasks,
             stop,
         }
     }
 
     /// The routes of this module.
-    pub fn router(self) -> Router {
+    pub fn router(self: &Arc<Self>) -> Router {
         Router::new()
             .route(&hook::path("{repository}"), post(push))
             .layer(DefaultBodyLimit::max(hook::BODY_BYTES_MAX))
-            .with_state(Arc::new(self))
+            .with_state(Arc::clone(self))
     }
 }
 
@@ -92,8 +90,23 @@ enum Refusal {
     Malformed(String),
     #[error("the hub is busy with other pushes; this one was not taken")]
     Busy,
+    #[error(
+        "{REPOSITORY_PENDING_MAX} refs of this repository wait to be read already; this push was not taken, and nothing runs for it"
+    )]
+    TooMany,
+    #[error("the hub failed; its log says why")]
+    Ours,
     #[error("the hub could not look after this push; its log says why")]
     Store(#[from] StoreError),
+}
+
+impl From<NoRoom> for Refusal {
+    fn from(why: NoRoom) -> Self {
+        match why {
+            NoRoom::Hub => Self::Busy,
+            NoRoom::Repository => Self::TooMany,
+        }
+    }
 }
 
 impl IntoResponse for Refusal {
@@ -103,6 +116,8 @@ impl IntoResponse for Refusal {
             Self::Replayed => StatusCode::CONFLICT,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            Self::Ours => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Store(error) => {
                 tracing::error!(
                     error = error as &dyn std::error::Error,
@@ -125,30 +140,38 @@ async fn push(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<PushAnswer>, Refusal> {
-    let repository = trigger.authenticate(&name, &headers, &body).await?;
+    let deadline = tokio::time::Instant::now() + ANSWER_TIME_MAX;
+    let claim = verify::Claim::read(&name, &headers, &body).map_err(Refusal::Malformed)?;
+    let (repository, expires_at) = trigger.authenticate(&name, &claim).await?;
     let report: PushReport =
         serde_json::from_slice(&body).map_err(|error| Refusal::Malformed(error.to_string()))?;
     let mut answer = PushAnswer {
         lines: Vec::new(),
         builds: Vec::new(),
     };
-    let pushes = trigger.read(&repository.name, report, &mut answer)?;
-    trigger
-        .resolve_all(&repository, pushes, &mut answer)
-        .await?;
+    let report = SignedReport {
+        repository: repository.name.clone(),
+        nonce: claim.nonce().to_owned(),
+        expires_at,
+        pushes: trigger.read(&repository.name, report, &mut answer)?,
+    };
+    // A task of its own: what was accepted is also begun with if the pusher goes away meanwhile.
+    let taking = Arc::clone(&trigger).take(repository, report);
+    let taken = trigger.tasks.spawn(taking).await;
+    for work in taken.map_err(|_| Refusal::Ours)?? {
+        work.tell(deadline, &mut answer).await;
+    }
     Ok(Json(answer))
 }
 
 impl Trigger {
-    /// The repository, if the report is its own. An unknown name and a bad signature take the same way.
+    /// The repository, if the report is its own, and when its signature is too old to be taken again. An unknown name
+    /// and a bad signature take the same way.
     async fn authenticate(
         &self,
         name: &str,
-        headers: &HeaderMap,
-        body: &[u8],
-    ) -> Result<Repository, Refusal> {
-        let now = self.clock.now();
-        let claim = verify::Claim::read(name, headers, body).map_err(Refusal::Malformed)?;
+        claim: &verify::Claim<'_>,
+    ) -> Result<(Repository, Timestamp), Refusal> {
         let repository = match name.parse::<RepoName>() {
             Ok(name) => self.repositories.repository(&name).await?,
             Err(_) => None,
@@ -156,21 +179,12 @@ impl Trigger {
         let key = repository
             .as_ref()
             .map_or(&self.nobody, |repository| &repository.hook_key);
-        let expires_at = claim.verify(key, now);
+        let expires_at = claim.verify(key, self.clock.now());
         let (Some(repository), Some(expires_at)) = (repository, expires_at) else {
             tracing::warn!(target: "audit", repository = %name.escape_debug(), "a push report was not signed well");
             return Err(Refusal::Signature);
         };
-        let nonce = claim.nonce();
-        let is_new = self
-            .repositories
-            .take_nonce(&repository.name, nonce, expires_at, now)
-            .await?;
-        if is_new {
-            Ok(repository)
-        } else {
-            Err(Refusal::Replayed)
-        }
+        Ok((repository, expires_at))
     }
 
     /// The pushes of a report; what runs nothing is answered at once.
@@ -222,45 +236,72 @@ impl Trigger {
         Ok(pushes)
     }
 
-    /// Resolves all of them, and tells what is known when the pusher has waited long enough. The work
-    /// goes on after that, and if the pusher goes away.
-    async fn resolve_all(
-        &self,
-        repository: &Repository,
-        pushes: Vec<Push>,
-        answer: &mut PushAnswer,
-    ) -> Result<(), Refusal> {
-        let count = u32::try_from(pushes.len()).unwrap_or(u32::MAX);
-        let pending = Arc::clone(&self.pending).try_acquire_many_owned(count);
-        let mut places = pending.map_err(|_| Refusal::Busy)?;
-        let deadline = tokio::time::Instant::now() + ANSWER_TIME_MAX;
-        let mut works = Vec::new();
-        for push in pushes {
-            let place = places.split(1);
-            let (resolver, resolving) = (Arc::clone(&self.resolver), Arc::clone(&self.resolving));
-            let (repository, stop) = (repository.clone(), self.stop.clone());
-            let reference = push.reference.clone();
-            let work = async move {
-                let _place = place;
-                let _turn = resolving.acquire().await;
-                let answered = resolver.resolve(&repository, push, &stop).await;
-                answer::log(&repository.name, &answered);
-                answered
+    /// Accepts a report, once, and begins with its pushes. From here on they are looked after whatever happens to this
+    /// process.
+    async fn take(
+        self: Arc<Self>,
+        repository: Repository,
+        report: SignedReport,
+    ) -> Result<Vec<Work>, Refusal> {
+        let places = self.turns.places(&repository.name, report.pushes.len())?;
+        let accepted = self.pushes.accept(report, self.clock.now()).await?;
+        let accepted = accepted.ok_or(Refusal::Replayed)?;
+        let begin = |(push, place)| self.begin(repository.clone(), push, place);
+        Ok(accepted.into_iter().zip(places).map(begin).collect())
+    }
+
+    /// Begins with what an earlier hub accepted and could not answer any more, in the order in which it was accepted.
+    pub async fn resume(&self) -> Result<(), StoreError> {
+        for push in self.pushes.unsettled().await? {
+            let name = push.push.repository.clone();
+            let Some(repository) = self.repositories.repository(&name).await? else {
+                tracing::error!(repository = %name, "an accepted push's repository is unknown");
+                continue;
             };
-            works.push((reference, self.tasks.spawn(work)));
-        }
-        for (reference, work) in works {
-            let reference = answer::harmless(&reference);
-            match timeout_at(deadline, work).await {
-                Ok(Ok(answered)) => answer::tell(&reference, answered, answer),
-                Ok(Err(_)) => answer
-                    .lines
-                    .push(format!("{reference}: the hub failed; see its log")),
-                Err(_) => answer.lines.push(format!(
-                    "{reference}: accepted; the hub is still reading it"
-                )),
-            }
+            tracing::info!(repository = %name, "goes on with a push that was accepted before the hub was started");
+            let place = self.turns.place(&name).await;
+            // Its pusher has gone long ago; the answer is in the log.
+            drop(self.begin(repository, push, place));
         }
         Ok(())
+    }
+
+    fn begin(&self, repository: Repository, push: AcceptedPush, place: Place) -> Work {
+        let reference = push.push.reference.clone();
+        let (resolver, stop) = (Arc::clone(&self.resolver), self.stop.clone());
+        let work = async move {
+            let _turn = place.turn().await;
+            let answered = resolver.resolve(&repository, push, &stop).await;
+            answer::log(&repository.name, &answered);
+            answered
+        };
+        Work {
+            reference,
+            task: self.tasks.spawn(work),
+        }
+    }
+}
+
+/// A push that is resolved, whether or not somebody waits for it.
+#[derive(Debug)]
+struct Work {
+    reference: String,
+    task: JoinHandle<Result<Answer, ResolveError>>,
+}
+
+impl Work {
+    /// Says what became of it, or at the deadline that it goes on.
+    async fn tell(self, deadline: tokio::time::Instant, to: &mut PushAnswer) {
+        let Self { reference, task } = self;
+        let reference = answer::harmless(&reference);
+        match timeout_at(deadline, task).await {
+            Ok(Ok(answered)) => answer::tell(&reference, answered, to),
+            Ok(Err(_)) => to
+                .lines
+                .push(format!("{reference}: the hub failed; see its log")),
+            Err(_) => to.lines.push(format!(
+                "{reference}: accepted; the hub is still reading it"
+            )),
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::authority::{Authority, AuthorityError, RENEW_CHECK_EVERY};
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::config::{self, Config};
 use crate::control::{self, Control, socket};
-use crate::data_dir::{DataDir, DataDirError, write_private};
+use crate::data_dir::{DATABASE_FILE, DataDir, DataDirError, write_private};
 use crate::gateway::registry::Registry;
 use crate::gateway::{self, Gateway};
 use crate::ingest::Ingest;
@@ -41,7 +41,9 @@ pub struct Hub {
     address: SocketAddr,
     server: Server,
     operator: (UnixListener, Router),
+    trigger: Arc<Trigger>,
     scheduler: Scheduler,
+    store: Arc<dyn Store>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -98,12 +100,12 @@ impl Hub {
         let authority = Authority::open(
             &data,
             config.names.clone(),
-            config.tls_files.as_ref(),
+            &config.tls,
             Arc::clone(&clock),
             entropy.as_ref(),
         )?;
         let parts = Parts {
-            store: Arc::new(SqliteStore::open(&data.join("hub.db")).await?),
+            store: Arc::new(SqliteStore::open(&data.join(DATABASE_FILE)).await?),
             clock,
             entropy,
             authority: Arc::new(authority),
@@ -125,15 +127,18 @@ impl Hub {
         let operator = socket::bind(data.path()).map_err(failed("hub.sock".to_owned()))?;
         let (reasons, why) = watch::channel(Reasons::new());
         let url = url(&config, address);
+        let trigger = Arc::new(parts.trigger(&config, git, data.make_dir("mirrors")?));
         Ok(Self {
             server: Server {
                 listener,
                 tls: parts.authority.server_config()?,
-                router: parts.outside(&config, git, data.make_dir("mirrors")?),
+                router: trigger.router().merge(parts.gateway(&config)),
                 connections_max: config.connections_max,
             },
             operator: (operator, parts.inside(&config, url, why)),
+            trigger,
             scheduler: parts.scheduler(&config, reasons),
+            store: parts.store,
             data,
             authority: parts.authority,
             address,
@@ -160,7 +165,9 @@ impl Hub {
             address: _,
             server,
             operator: (operator, routes),
+            trigger,
             scheduler,
+            store,
             tasks,
             stop: token,
         } = self;
@@ -171,6 +178,15 @@ impl Hub {
             tasks.clone(),
             token.clone(),
         ));
+        tasks.spawn(async move {
+            if let Err(error) = trigger.resume().await {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(
+                    error,
+                    "could not go on with the pushes that were accepted before"
+                );
+            }
+        });
         let scheduling = token.clone();
         tasks.spawn(async move { scheduler.run(&scheduling).await });
         tasks.spawn(renew_daily(authority, Arc::clone(&data), token.clone()));
@@ -184,28 +200,40 @@ impl Hub {
         {
             tracing::warn!(left = tasks.len(), "not everything ended in time");
         }
+        // What was taken is written, also for those who did not end in time.
+        if tokio::time::timeout(STOP_TIME_MAX, store.close())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the database did not take all that was to be written in time");
+        }
         socket::remove(data.path());
     }
 }
 
 impl Parts {
-    /// What answers on the open port.
-    fn outside(&self, config: &Config, git: Git, mirrors: std::path::PathBuf) -> Router {
+    /// What looks after pushes.
+    fn trigger(&self, config: &Config, git: Git, mirrors: std::path::PathBuf) -> Trigger {
         let resolver = Resolver {
             git,
             mirrors,
             remotes: remotes(config),
+            pushes: self.store.clone(),
             builds: self.store.clone(),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
         };
-        let trigger = Trigger::new(
-            self.store.clone(),
+        Trigger::new(
+            (self.store.clone(), self.store.clone()),
             Arc::new(resolver),
             (Arc::clone(&self.clock), self.entropy.as_ref()),
             self.tasks.clone(),
             self.stop.clone(),
-        );
+        )
+    }
+
+    /// What answers runners.
+    fn gateway(&self, config: &Config) -> Router {
         let gateway = Gateway {
             authority: Arc::clone(&self.authority),
             runners: self.store.clone(),
@@ -224,7 +252,7 @@ impl Parts {
             tasks: self.tasks.clone(),
             stop: self.stop.clone(),
         };
-        trigger.router().merge(gateway::router(Arc::new(gateway)))
+        gateway::router(Arc::new(gateway))
     }
 
     /// What answers on the operator's socket.

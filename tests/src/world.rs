@@ -199,7 +199,6 @@ impl World {
 /// Starts `cofferdam-hub serve` below `dir`; returns when it serves.
 fn start_hub(dir: &Path, more: &[&str]) -> Result<Running> {
     let data = dir.join("hub");
-    fs::create_dir_all(&data)?;
     let mut serve = command(&program("cofferdam-hub")?, dir);
     serve
         .args(["serve", "--data"])

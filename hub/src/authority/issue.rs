@@ -13,9 +13,9 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use x509_parser::extensions::GeneralName;
 
-use super::AuthorityError;
+use super::{AuthorityError, CERT_FILE};
 use crate::clock::Clock;
-use crate::data_dir::{DataDir, read_private, read_public, write_private};
+use crate::data_dir::{DATABASE_FILE, DataDir, read_private, read_public, write_private};
 
 /// How long the CA is good: every runner pins it, so changing it means joining all of them again.
 const CA_DAYS: u32 = 3650;
@@ -71,9 +71,21 @@ impl Ca {
             }
             // A certificate alone was pinned by somebody: a new key must not slip in under it.
             (Some(_), None) => Err(bad("its key, ca.key, is missing")),
+            (None, _) if is_known_to_somebody(data) => Err(AuthorityError::LostCa {
+                path: cert_path.clone(),
+            }),
             // The key is written first, so this is a start that was killed in between.
             (None, _) => Self::make(data, clock.now()),
         }
+    }
+
+    /// A new CA in the place of any that was there: whoever pinned that one must join again.
+    pub(super) fn begin_anew(data: &DataDir, clock: &dyn Clock) -> Result<Self, AuthorityError> {
+        if read_public(&data.join(CA_FILE))?.is_some() {
+            return Self::open(data, clock);
+        }
+        tracing::warn!(target: "audit", "made a new CA; runners and hook files of the old one must be made again");
+        Self::make(data, clock.now())
     }
 
     fn make(data: &DataDir, now: Timestamp) -> Result<Self, AuthorityError> {
@@ -120,6 +132,20 @@ impl Ca {
             key_pem: key.serialize_pem(),
         })
     }
+}
+
+/// Whether this directory has served: a certificate was issued, or a database filled, so runners and git servers may
+/// have pinned a CA.
+fn is_known_to_somebody(data: &DataDir) -> bool {
+    let has = |name| data.join(name).exists();
+    has(CERT_FILE) || has(DATABASE_FILE)
+}
+
+/// Whether whoever pins this certificate trusts what it issued: it is a CA's, or vouches for itself.
+pub(super) fn can_be_pinned(certificate: &CertificateDer<'_>) -> bool {
+    x509_parser::parse_x509_certificate(certificate).is_ok_and(|(_, certificate)| {
+        certificate.is_ca() || certificate.subject() == certificate.issuer()
+    })
 }
 
 impl Issued {

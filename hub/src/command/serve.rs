@@ -23,12 +23,15 @@ pub(super) struct Serve {
     /// A directory below which a repository may be a `file://` address; may be repeated
     #[arg(long = "git-file-root", value_name = "DIR")]
     git_file_roots: Vec<PathBuf>,
-    /// A certificate chain in PEM to show instead of one of the hub's own CA
+    /// A certificate chain in PEM to show instead of one of the hub's own CA; the CA's certificate stands last
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// Its private key in PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Make a CA if there is none, also in a directory that has served before: every runner must join again
+    #[arg(long, conflicts_with = "tls_cert")]
+    new_ca: bool,
     /// How long a lease lasts, in seconds [default: 15]
     #[arg(long, value_name = "N")]
     lease_secs: Option<u32>,
@@ -71,6 +74,7 @@ impl Serve {
             git_file_roots,
             tls_cert,
             tls_key,
+            new_ca,
             lease_secs,
             renew_secs,
             connections_max,
@@ -81,6 +85,7 @@ impl Serve {
             git_file_roots: (!git_file_roots.is_empty()).then_some(git_file_roots),
             tls_cert,
             tls_key,
+            new_ca: new_ca.then_some(true),
             lease_secs,
             renew_secs,
             connections_max,

@@ -5,6 +5,20 @@ use jiff::Timestamp;
 
 use super::RepoName;
 
+/// Names an accepted push. Never given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PushId(pub u64);
+
+/// A push that the hub has promised to look after: it is remembered until it has a build, or until it is known that
+/// there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedPush {
+    /// Names it.
+    pub id: PushId,
+    /// What was pushed.
+    pub push: Push,
+}
+
 /// A ref of a repository now points to a commit. A hint until the hub has seen it in git.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Push {

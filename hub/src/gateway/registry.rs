@@ -99,6 +99,18 @@ pub struct Connected {
 #[error("the runner is not connected, or too slow to be told anything")]
 pub struct Undeliverable;
 
+/// What a session gets when it takes its place.
+#[derive(Debug)]
+pub(super) struct Seated {
+    /// The place.
+    pub(super) seat: Seat,
+    /// What it will be told to do.
+    pub(super) orders: mpsc::Receiver<Order>,
+    /// Offers that the session whose place it took was handed and never answered. Nobody's from now on: that session
+    /// can change nothing any more.
+    pub(super) orphans: Vec<(AttemptId, Fence)>,
+}
+
 /// A session's place. Given up when it is dropped.
 #[derive(Debug)]
 pub(super) struct Seat {
@@ -171,6 +183,14 @@ impl Registry {
         }
     }
 
+    /// Notes that a runner let the lease of a job run out before it started it, which is a decline without words.
+    pub fn let_lapse(&self, runner: RunnerId, attempt: AttemptId, job: JobId) {
+        if let Some(place) = self.places().by_runner.get_mut(&runner) {
+            place.decline(attempt, job, "it did not start it in time".to_owned());
+        }
+        self.mark();
+    }
+
     /// Hangs up on a runner that was revoked.
     pub fn close(&self, runner: RunnerId) {
         if let Some(place) = self.places().by_runner.remove(&runner) {
@@ -187,7 +207,7 @@ impl Registry {
         self: &Arc<Self>,
         runner: &Runner,
         slots: u16,
-    ) -> Result<(Seat, mpsc::Receiver<Order>), Refuse> {
+    ) -> Result<Seated, Refuse> {
         let mut dead = None;
         loop {
             let (session, orders) = match self.try_seat(runner, slots, dead) {
@@ -213,7 +233,7 @@ impl Registry {
         runner: &Runner,
         slots: u16,
         dead: Option<u64>,
-    ) -> Result<(Seat, mpsc::Receiver<Order>), (u64, mpsc::Sender<Order>)> {
+    ) -> Result<Seated, (u64, mpsc::Sender<Order>)> {
         let mut places = self.places();
         if let Some(place) = places.by_runner.get(&runner.id)
             && Some(place.session) != dead
@@ -233,7 +253,7 @@ impl Registry {
             cancelled: BTreeSet::new(),
             declines: BTreeMap::new(),
         };
-        places.by_runner.insert(runner.id, place);
+        let replaced = places.by_runner.insert(runner.id, place);
         drop(places);
         self.mark();
         let seat = Seat {
@@ -241,7 +261,20 @@ impl Registry {
             runner: runner.id,
             session,
         };
-        Ok((seat, inbox))
+        let orphans = replaced.map_or_else(BTreeMap::new, |place| place.offered);
+        Ok(Seated {
+            seat,
+            orders: inbox,
+            orphans: orphans.into_iter().collect(),
+        })
+    }
+
+    /// Connects a runner that says nothing, for tests of other modules. Gone when the answer is dropped.
+    #[cfg(test)]
+    pub(crate) async fn connect_silent(self: &Arc<Self>, runner: &Runner) -> impl Sized + use<> {
+        self.seat(runner, 1)
+            .await
+            .expect("nobody else has its place")
     }
 
     fn mark(&self) {
@@ -270,16 +303,7 @@ impl Seat {
 
     /// The runner answered an offer with no. `job` is whose offer it was.
     pub(super) fn declined(&self, attempt: AttemptId, job: JobId, why: String) {
-        self.with(|place| {
-            place.offered.remove(&attempt);
-            let before = place.declines.get(&job).map(|decline| decline.pause * 2);
-            let pause = before.unwrap_or(DECLINE_PAUSE_MIN).min(DECLINE_PAUSE_MAX);
-            if place.declines.len() >= DECLINES_MAX {
-                place.declines.pop_first();
-            }
-            let until = Instant::now() + pause;
-            place.declines.insert(job, Decline { why, pause, until });
-        });
+        self.with(|place| place.decline(attempt, job, why));
         self.registry.mark();
     }
 
@@ -313,6 +337,17 @@ impl Drop for Seat {
 }
 
 impl Place {
+    fn decline(&mut self, attempt: AttemptId, job: JobId, why: String) {
+        self.offered.remove(&attempt);
+        let before = self.declines.get(&job).map(|decline| decline.pause * 2);
+        let pause = before.unwrap_or(DECLINE_PAUSE_MIN).min(DECLINE_PAUSE_MAX);
+        if self.declines.len() >= DECLINES_MAX {
+            self.declines.pop_first();
+        }
+        let until = Instant::now() + pause;
+        self.declines.insert(job, Decline { why, pause, until });
+    }
+
     fn seen(&self, id: RunnerId, now: Instant) -> Connected {
         let resting = self.declines.iter();
         let resting = resting.filter(|(_, decline)| decline.until > now);

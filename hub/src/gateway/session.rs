@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error as SocketError, Message};
 use super::Gateway;
 use super::auth::{self, NotProven, Proven, refuse};
 use super::pace::Pace;
-use super::registry::{Order, Seat};
+use super::registry::{Order, Seat, Seated};
 use super::upgrade::Socket;
 use crate::domain::{Job, JobState, RunnerState};
 use crate::ingest::{Conversation, IngestError};
@@ -46,6 +46,8 @@ enum Event {
     Ordered(Option<Order>),
     /// Time to ask whether the runner is there.
     Tick,
+    /// The runner said nothing for too long, although somebody listened.
+    Silence,
     /// The hub stops.
     Stop,
 }
@@ -94,8 +96,11 @@ pub(super) async fn serve(gateway: &Gateway, mut socket: Socket, peer: &Peer) {
             return;
         }
     };
-    peer.is_proven();
-    let (seat, orders) = match gateway.registry.seat(&runner, slots).await {
+    let Seated {
+        seat,
+        orders,
+        orphans,
+    } = match gateway.registry.seat(&runner, slots).await {
         Ok(seated) => seated,
         Err(refuse) => {
             tracing::warn!(runner.id = %runner.id, address = %peer.address, "a second session is refused");
@@ -103,6 +108,9 @@ pub(super) async fn serve(gateway: &Gateway, mut socket: Socket, peer: &Peer) {
             return;
         }
     };
+    // Not before: who only proves itself, again and again, waits for its seat as a stranger among strangers.
+    peer.leave_the_strangers();
+    give_back(gateway, orphans).await;
     tracing::info!(
         runner.id = %runner.id, name = runner.name, address = %peer.address, slots, software,
         "a runner is connected"
@@ -179,7 +187,8 @@ impl<'a> Session<'a> {
                 }
                 Event::Ordered(Some(Order::Close(refuse))) => return Err(Over::Revoked(refuse)),
                 Event::Ordered(None) => return Err(Over::Replaced),
-                Event::Tick => self.tick().await?,
+                Event::Tick => self.ping().await?,
+                Event::Silence => return Err(Over::Silent),
                 Event::Stop => return Err(Over::Stop),
             }
         }
@@ -187,28 +196,37 @@ impl<'a> Session<'a> {
 
     async fn next_event(&mut self) -> Event {
         let stop = &self.gateway.stop;
-        let read_from = self.read_from;
+        let (read_from, silent_at) = (self.read_from, self.heard_at + SILENCE_MAX);
         let socket = &mut self.socket;
         let hear = async {
             sleep_until(read_from).await;
             socket.next().await
         };
+        // In this order: what the hub wants is little and must not wait behind a flood, and nobody is called silent
+        // while a word of theirs lies unread, as it does when this process was stopped for a while.
         tokio::select! {
+            biased;
             () = stop.cancelled() => Event::Stop,
             order = self.orders.recv() => Event::Ordered(order),
             _ = self.ticks.tick() => Event::Tick,
             message = hear => Event::Heard(message),
+            () = sleep_until(silent_at) => Event::Silence,
         }
     }
 
     async fn heard(&mut self, message: Message) -> Result<(), Over> {
-        let now = Instant::now();
-        self.heard_at = now;
-        self.read_from = self.pace.take(now);
+        self.read_from = self.pace.take(Instant::now());
         for probe in self.probes.drain(..) {
             // Whoever asked may have stopped waiting.
             _ = probe.send(());
         }
+        self.handle(message).await?;
+        // Only now: while a slow store kept us from listening, it was not the runner that was silent.
+        self.heard_at = Instant::now();
+        Ok(())
+    }
+
+    async fn handle(&mut self, message: Message) -> Result<(), Over> {
         match message {
             Message::Text(text) => {
                 let frame = codec::decode(&text, TEXT_FRAME_BYTES_MAX)
@@ -303,13 +321,6 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    async fn tick(&mut self) -> Result<(), Over> {
-        if self.heard_at.elapsed() >= SILENCE_MAX {
-            return Err(Over::Silent);
-        }
-        self.ping().await
-    }
-
     async fn ping(&mut self) -> Result<(), Over> {
         self.put(Message::Ping(Bytes::new())).await
     }
@@ -319,8 +330,12 @@ impl<'a> Session<'a> {
     }
 
     async fn put(&mut self, message: Message) -> Result<(), Over> {
+        let from = Instant::now();
         let sent = timeout(SEND_TIME_MAX, self.socket.send(message)).await;
-        Ok(sent.map_err(|_| Over::Deaf)??)
+        sent.map_err(|_| Over::Deaf)??;
+        // Nobody listened meanwhile, so it does not count as silence.
+        self.heard_at += from.elapsed();
+        Ok(())
     }
 
     /// Says goodbye as far as somebody listens, and puts back what the runner never answered to.
@@ -333,17 +348,7 @@ impl<'a> Session<'a> {
             ..
         } = self;
         tracing::info!(runner.id = %runner, error = &over as &dyn std::error::Error, "a runner is gone");
-        let unanswered = seat.leave();
-        for (attempt, fence) in unanswered {
-            let given = gateway
-                .queue
-                .give_back(attempt, fence, gateway.clock.now())
-                .await;
-            if let Err(error) = given {
-                // Its lease ends by itself.
-                tracing::error!(attempt.id = %attempt, error = &error as &dyn std::error::Error, "could not put a job back");
-            }
-        }
+        give_back(gateway, seat.leave()).await;
         let goodbye = match over {
             Over::BadFrame(why) => Some(refuse(
                 RefuseCode::BadFrame,
@@ -361,6 +366,18 @@ impl<'a> Session<'a> {
             Some(refuse) => auth::say_no(&mut socket, refuse).await,
             // It may be gone already, and then there is nothing to close.
             None => drop(timeout(Duration::from_secs(1), socket.close(None)).await),
+        }
+    }
+}
+
+/// Puts offers back that nobody will answer.
+async fn give_back(gateway: &Gateway, unanswered: Vec<(AttemptId, Fence)>) {
+    for (attempt, fence) in unanswered {
+        let now = gateway.clock.now();
+        if let Err(error) = gateway.queue.give_back(attempt, fence, now).await {
+            // Its lease ends by itself.
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(attempt.id = %attempt, error, "could not put a job back");
         }
     }
 }

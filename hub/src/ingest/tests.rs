@@ -80,3 +80,36 @@ fn a_long_reason_is_cut_at_a_character_and_marked() {
         why.len()
     );
 }
+
+#[tokio::test]
+async fn only_what_was_stored_wakes_those_who_read_along() {
+    let store = Arc::new(crate::store::memory::MemoryStore::new());
+    let ingest = Ingest {
+        queue: store.clone(),
+        logs: store,
+        live: Arc::default(),
+        lease: LeaseConfig {
+            lease_secs: 15,
+            renew_secs: 5,
+        },
+        clock: Arc::new(crate::clock::FakeClock::at(Timestamp::UNIX_EPOCH)),
+    };
+    let mut talk = Conversation::new(RunnerId::from_bytes([1; 16]));
+    let seen = ingest.live.seen();
+    let frame = LogFrame {
+        attempt: attempt(1),
+        fence: Fence(1),
+        seq: seq(1),
+        records: Vec::new(),
+    };
+    let answer = ingest.log(&mut talk, frame).await.unwrap();
+    assert!(matches!(answer[..], [HubFrame::Stale { .. }]));
+    let name = (attempt(1), Fence(1), seq(1));
+    let report = ingest.report(&talk, name, Timestamp::UNIX_EPOCH, JobEvent::Started);
+    ingest.event(&mut talk, report).await.unwrap();
+    assert_eq!(ingest.live.seen(), seen, "nothing was stored");
+    ingest.wake(&Applied::Again(seq(1)));
+    assert_eq!(ingest.live.seen(), seen);
+    ingest.wake(&Applied::Stored(seq(1)));
+    assert_ne!(ingest.live.seen(), seen);
+}

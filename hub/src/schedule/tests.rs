@@ -42,6 +42,7 @@ fn build(now: Timestamp) -> NewBuild {
             commit: "1".repeat(40).parse().unwrap(),
             received_at: now,
         },
+        settles: None,
         trust: Trust::Trusted,
         selected: "default".to_owned(),
         diagnostics: String::new(),
@@ -100,6 +101,19 @@ async fn house() -> (House, RunnerId) {
 }
 
 impl House {
+    async fn round(&self) -> Result<Duration, StoreError> {
+        self.scheduler.round(self.clock.now()).await
+    }
+
+    /// Leases the only job to the runner, as the scheduler would.
+    async fn lease(&self, runner: RunnerId) -> Attempt {
+        let job = self.store.ready().await.unwrap().remove(0);
+        let attempt = AttemptId::from_bytes([1; 16]);
+        let until = self.scheduler.lease_end();
+        let leased = self.store.lease(job.id, attempt, runner, until).await;
+        leased.unwrap().unwrap()
+    }
+
     async fn state(&self) -> String {
         let ready = self.store.ready().await.unwrap().len();
         let leases = self.store.leases().await.unwrap().len();
@@ -115,7 +129,7 @@ impl House {
 #[tokio::test]
 async fn a_job_without_a_runner_waits_and_says_why() {
     let (house, _) = house().await;
-    house.scheduler.round().await.unwrap();
+    house.round().await.unwrap();
     assert_eq!(house.state().await, "1 ready, 0 leased");
     let reasons: Vec<String> = house.reasons.borrow().values().cloned().collect();
     assert_eq!(reasons, ["no runner is online"]);
@@ -138,19 +152,11 @@ async fn an_offer_that_cannot_be_handed_over_goes_back_to_the_queue() {
 #[tokio::test]
 async fn a_job_is_lost_two_leases_after_the_last_sign_of_life() {
     let (house, runner) = house().await;
-    let job = house.store.ready().await.unwrap().remove(0);
-    let attempt = AttemptId::from_bytes([1; 16]);
-    let until = house.scheduler.lease_end();
-    let leased = house
-        .store
-        .lease(job.id, attempt, runner, until)
-        .await
-        .unwrap()
-        .unwrap();
+    let leased = house.lease(runner).await;
     let now = house.clock.now();
     let report = Report {
         runner,
-        attempt,
+        attempt: leased.id,
         fence: leased.fence,
         seq: Seq::FIRST,
         at: now,
@@ -162,7 +168,7 @@ async fn a_job_is_lost_two_leases_after_the_last_sign_of_life() {
         Applied::Stored(Seq::FIRST)
     );
     house.clock.advance(SignedDuration::from_secs(29));
-    let sleep = house.scheduler.round().await.unwrap();
+    let sleep = house.round().await.unwrap();
     assert_eq!(house.state().await, "0 ready, 1 leased");
     assert_eq!(
         sleep,
@@ -170,26 +176,63 @@ async fn a_job_is_lost_two_leases_after_the_last_sign_of_life() {
         "all that is left of its grace"
     );
     house.clock.advance(SignedDuration::from_secs(1));
-    house.scheduler.round().await.unwrap();
+    house.round().await.unwrap();
     assert_eq!(house.state().await, "1 ready, 0 leased");
+}
+
+#[tokio::test]
+async fn a_runner_that_lets_an_offer_lapse_is_not_offered_it_again_at_once() {
+    let (house, runner) = house().await;
+    let known = house.store.runner(runner).await.unwrap().unwrap();
+    let _silent = house.scheduler.registry.connect_silent(&known).await;
+    house.round().await.unwrap();
+    assert_eq!(house.state().await, "0 ready, 1 leased");
+    house.clock.advance(SignedDuration::from_secs(30));
+    house.round().await.unwrap();
+    assert_eq!(house.state().await, "1 ready, 0 leased");
+    let reasons: Vec<String> = house.reasons.borrow().values().cloned().collect();
+    let expected = "the runner one declined it: it did not start it in time";
+    assert_eq!(reasons, [expected]);
 }
 
 #[tokio::test]
 async fn a_hub_that_starts_gives_every_attempt_a_whole_lease() {
     let (house, runner) = house().await;
-    let job = house.store.ready().await.unwrap().remove(0);
-    let attempt = AttemptId::from_bytes([1; 16]);
-    let until = house.scheduler.lease_end();
-    house
-        .store
-        .lease(job.id, attempt, runner, until)
-        .await
-        .unwrap()
-        .unwrap();
+    house.lease(runner).await;
     house.clock.advance(SignedDuration::from_hours(9));
     house.scheduler.begin().await.unwrap();
-    house.scheduler.round().await.unwrap();
+    house.round().await.unwrap();
     assert_eq!(house.state().await, "0 ready, 1 leased");
+}
+
+#[tokio::test]
+async fn a_hub_that_was_away_gives_every_attempt_a_whole_lease() {
+    let (house, runner) = house().await;
+    house.lease(runner).await;
+    let stop = CancellationToken::new();
+    let mut reasons = house.reasons.clone();
+    let mut next_round_with = async |commit: &str| {
+        let mut new = build(house.clock.now());
+        new.push.commit = commit.repeat(40).parse().unwrap();
+        house.store.admit(new).await.unwrap();
+        let count = house.store.ready().await.unwrap().len();
+        let told = reasons.wait_for(|reasons| reasons.len() >= count).await;
+        assert!(told.is_ok());
+    };
+    tokio::join!(house.scheduler.run(&stop), async {
+        next_round_with("2").await;
+        // The process was stopped, or its host suspended, for a night.
+        house.clock.advance(SignedDuration::from_hours(9));
+        next_round_with("3").await;
+        assert_eq!(house.state().await, "2 ready, 1 leased");
+        // A lease and its grace are over, and the loop was awake all the time.
+        for number in 4..=9 {
+            house.clock.advance(SignedDuration::from_secs(5));
+            next_round_with(&number.to_string()).await;
+        }
+        assert_eq!(house.state().await, "9 ready, 0 leased");
+        stop.cancel();
+    });
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ macro_rules! store_contract {
 mod agreement;
 mod builds;
 mod logs;
+mod pushes;
 mod queue;
 mod reports;
 mod runners;
@@ -53,7 +54,7 @@ use super::sqlite::SqliteStore;
 use super::{Admission, Applied, Joined, NewBuild, NewJob, Newcomer, Report, Store};
 use crate::domain::{Attempt, Build, JobState, JoinToken, Push, RepoName, Repository, StepState};
 
-/// The limit on the log of one attempt in these tests, in bytes: a few small frames.
+/// The limit on the log of one job in these tests, in bytes: a few small frames.
 const LOG_BYTES_MAX: u64 = 4096;
 
 /// A store, and the directory that lasts as long as it.
@@ -283,6 +284,7 @@ fn new_build(repository: &str, number: u8, needs: &[&[u32]]) -> NewBuild {
             commit: format!("{number:040x}").parse().unwrap(),
             received_at: at(0),
         },
+        settles: None,
         trust: Trust::Trusted,
         selected: "default".to_owned(),
         diagnostics: "warning: a \"quote\", an é and a \0\n".to_owned(),

@@ -41,8 +41,11 @@ pub(super) enum Kept {
     Nothing,
 }
 
-/// How much of a frame that takes `bytes` is kept when its attempt has `log_bytes` already and
-/// `log_bytes_max` is the limit. The first frame that goes beyond leaves a mark.
+/// What is said to a frame of an attempt whose start was not reported.
+pub(super) const NOT_STARTED: &str = "its job has not started";
+
+/// How much of a frame that takes `bytes` is kept when its job has `log_bytes` already, of all its
+/// attempts, and `log_bytes_max` is the limit. The first frame that goes beyond leaves a mark.
 pub(super) fn keep(frame: &LogFrame, bytes: u64, log_bytes: u64, log_bytes_max: u64) -> Kept {
     if log_bytes.saturating_add(bytes) <= log_bytes_max {
         return Kept::Whole;

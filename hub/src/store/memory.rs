@@ -15,9 +15,10 @@ use cofferdam_protocol::{AttemptId, BuildId, JobId, LogRecord, StepIndex};
 use jiff::Timestamp;
 
 use super::changes::Changes;
-use super::{ATTEMPT_LOG_BYTES_MAX, RepositoryStore, Store, StoreError};
+use super::{JOB_LOG_BYTES_MAX, PushStore, RepositoryStore, SignedReport, Store, StoreError};
 use crate::domain::{
-    AttemptRecord, Build, Job, JoinToken, RepoName, Repository, Runner, StepState,
+    AcceptedPush, AttemptRecord, Build, Job, JoinToken, Push, PushId, RepoName, Repository, Runner,
+    StepState,
 };
 
 /// Remembers until it is dropped.
@@ -33,6 +34,10 @@ pub struct MemoryStore {
 struct Rows {
     repositories: BTreeMap<RepoName, Repository>,
     nonces: BTreeMap<(RepoName, String), Timestamp>,
+    /// Those that are not settled.
+    pushes: BTreeMap<PushId, Push>,
+    /// How many there have been.
+    accepted: u64,
     /// In the order of admission.
     builds: Vec<BuildRow>,
     attempts: BTreeMap<AttemptId, AttemptRecord>,
@@ -60,10 +65,10 @@ struct TokenRow {
 impl MemoryStore {
     /// A store that knows nothing.
     pub fn new() -> Self {
-        Self::with_log_bytes_max(ATTEMPT_LOG_BYTES_MAX)
+        Self::with_log_bytes_max(JOB_LOG_BYTES_MAX)
     }
 
-    /// A store that keeps less log of an attempt, in bytes.
+    /// A store that keeps less log of a job, in bytes.
     pub(crate) fn with_log_bytes_max(log_bytes_max: u64) -> Self {
         Self {
             rows: Mutex::default(),
@@ -106,7 +111,11 @@ impl Rows {
     }
 }
 
-impl Store for MemoryStore {}
+#[async_trait]
+impl Store for MemoryStore {
+    // Nothing is ever under way here, and no test asks after the end.
+    async fn close(&self) {}
+}
 
 #[async_trait]
 impl RepositoryStore for MemoryStore {
@@ -127,25 +136,54 @@ impl RepositoryStore for MemoryStore {
     async fn repositories(&self) -> Result<Vec<Repository>, StoreError> {
         Ok(self.rows().repositories.values().cloned().collect())
     }
+}
 
-    async fn take_nonce(
+#[async_trait]
+impl PushStore for MemoryStore {
+    async fn accept(
         &self,
-        repository: &RepoName,
-        nonce: &str,
-        expires_at: Timestamp,
+        report: SignedReport,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Vec<AcceptedPush>>, StoreError> {
+        let SignedReport {
+            repository,
+            nonce,
+            expires_at,
+            pushes,
+        } = report;
         let mut rows = self.rows();
-        if !rows.repositories.contains_key(repository) {
+        if !rows.repositories.contains_key(&repository) {
             let why = format!("there is no repository {repository}");
-            return Err(StoreError::new("take a nonce", why));
+            return Err(StoreError::new("accept a report", why));
         }
         rows.nonces.retain(|_, expires_at| *expires_at >= now);
-        let key = (repository.clone(), nonce.to_owned());
-        let is_new = !rows.nonces.contains_key(&key);
-        if is_new {
-            rows.nonces.insert(key, expires_at);
+        let key = (repository, nonce);
+        if rows.nonces.contains_key(&key) {
+            return Ok(None);
         }
-        Ok(is_new)
+        rows.nonces.insert(key, expires_at);
+        let mut accepted = Vec::with_capacity(pushes.len());
+        for push in pushes {
+            rows.accepted += 1;
+            let id = PushId(rows.accepted);
+            rows.pushes.insert(id, push.clone());
+            accepted.push(AcceptedPush { id, push });
+        }
+        Ok(Some(accepted))
+    }
+
+    async fn unsettled(&self) -> Result<Vec<AcceptedPush>, StoreError> {
+        let rows = self.rows();
+        let pushes = rows.pushes.iter();
+        let accepted = pushes.map(|(&id, push)| AcceptedPush {
+            id,
+            push: push.clone(),
+        });
+        Ok(accepted.collect())
+    }
+
+    async fn settle(&self, push: PushId) -> Result<(), StoreError> {
+        self.rows().pushes.remove(&push);
+        Ok(())
     }
 }

@@ -18,14 +18,11 @@ mod runners;
 mod tests;
 mod writer;
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::pool::PoolConnection;
@@ -34,10 +31,11 @@ use sqlx::{
     ConnectOptions as _, Connection as _, SqlSafeStr as _, Sqlite, SqliteConnection, SqlitePool,
 };
 
-use self::fields::{BadRow, Fields, time_text};
+use self::fields::{BadRow, Fields};
 use self::writer::{Failure, Writer};
 use super::changes::Changes;
-use super::{ATTEMPT_LOG_BYTES_MAX, RepositoryStore, Store, StoreError};
+use super::{JOB_LOG_BYTES_MAX, RepositoryStore, Store, StoreError};
+use crate::data_dir::make_private;
 use crate::domain::{RepoName, Repository};
 
 /// Connections that only read. Pages and lists take a millisecond each; four keep both cores of a small
@@ -49,7 +47,7 @@ const READERS_MAX: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Every migration: number, what it does, how. Numbers and contents of old ones never change.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (
         1,
         "create repositories",
@@ -75,9 +73,15 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
         "create logs",
         include_str!("../../migrations/sqlite/0005_create_logs.sql"),
     ),
+    (
+        6,
+        "create pushes",
+        include_str!("../../migrations/sqlite/0006_create_pushes.sql"),
+    ),
 ];
 
-/// Remembers in a SQLite file. Dropped, it finishes the writes that were queued.
+/// Remembers in a SQLite file. Dropped, it finishes the writes that were queued, as long as its runtime lives; who wants
+/// to wait for them calls [`Store::close`].
 #[derive(Debug)]
 pub struct SqliteStore {
     writer: Writer,
@@ -95,7 +99,7 @@ impl SqliteStore {
     /// so a hub that comes back without it could never catch up with that attempt. As writes that wait
     /// together share a commit, the disk is asked far less often than once a write.
     pub async fn open(file: &Path) -> Result<Self, StoreError> {
-        Self::open_with(file, ATTEMPT_LOG_BYTES_MAX, BUSY_TIMEOUT).await
+        Self::open_with(file, JOB_LOG_BYTES_MAX, BUSY_TIMEOUT).await
     }
 
     /// As [`Self::open`], with other limits.
@@ -105,6 +109,7 @@ impl SqliteStore {
         busy_timeout: Duration,
     ) -> Result<Self, StoreError> {
         let doing = "open the database";
+        // The file holds the keys that sign pushes. SQLite gives its companions the mode of the file itself.
         make_private(file).map_err(failed(doing))?;
         let options = SqliteConnectOptions::new()
             .filename(file)
@@ -137,7 +142,13 @@ impl SqliteStore {
     }
 }
 
-impl Store for SqliteStore {}
+#[async_trait]
+impl Store for SqliteStore {
+    async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close().await;
+    }
+}
 
 #[async_trait]
 impl RepositoryStore for SqliteStore {
@@ -163,31 +174,6 @@ impl RepositoryStore for SqliteStore {
         let found = list_repositories(&mut reader).await;
         found.map_err(failed(doing))
     }
-
-    async fn take_nonce(
-        &self,
-        repository: &RepoName,
-        nonce: &str,
-        expires_at: Timestamp,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let nonce = Nonce {
-            repository: repository.clone(),
-            text: nonce.to_owned(),
-            expires_at,
-        };
-        self.writer
-            .write("take a nonce", never, move |c| {
-                Box::pin(take_nonce(c, nonce, now))
-            })
-            .await
-    }
-}
-
-struct Nonce {
-    repository: RepoName,
-    text: String,
-    expires_at: Timestamp,
 }
 
 async fn add_repository(
@@ -241,27 +227,6 @@ fn repository(row: Fields<'_>) -> Result<Repository, BadRow> {
     })
 }
 
-async fn take_nonce(
-    connection: &mut SqliteConnection,
-    nonce: Nonce,
-    now: Timestamp,
-) -> Result<bool, Failure> {
-    sqlx::query("DELETE FROM nonces WHERE expires_at < ?")
-        .bind(time_text(now))
-        .execute(&mut *connection)
-        .await?;
-    let done = sqlx::query(
-        "INSERT INTO nonces (repository, nonce, expires_at) VALUES (?, ?, ?)
-         ON CONFLICT (repository, nonce) DO NOTHING",
-    )
-    .bind(nonce.repository.as_str())
-    .bind(nonce.text)
-    .bind(time_text(nonce.expires_at))
-    .execute(connection)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
 // For writes that wake nobody, and for those that always do.
 fn never<T>(_: &T) -> bool {
     false
@@ -273,13 +238,6 @@ fn always<T>(_: &T) -> bool {
 
 fn failed<E: Into<Failure>>(doing: &'static str) -> impl FnOnce(E) -> StoreError {
     move |why| StoreError::new(doing, why)
-}
-
-// The file holds the keys that sign pushes. SQLite gives its companions the mode of the file itself.
-fn make_private(file: &Path) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.create(true).append(true).mode(0o600);
-    options.open(file).map(drop)
 }
 
 async fn migrate(options: &SqliteConnectOptions) -> Result<(), Failure> {

@@ -42,8 +42,40 @@ impl Report<'_> {
     }
 }
 
-fn key_of(world: &World) -> SecretString {
-    let text = std::fs::read_to_string(world.path("demo.hook")).unwrap();
+/// A good report that a branch of each name points to a commit now.
+fn pushed<'a>(
+    world: &World,
+    repository: &'a str,
+    branches: &[&str],
+    (commit, nonce): (&str, &str),
+) -> Report<'a> {
+    let update = |branch: &&str| {
+        let reference = format!("refs/heads/{branch}");
+        serde_json::json!({"reference": reference, "old": "0", "new": commit})
+    };
+    let updates: Vec<Value> = branches.iter().map(update).collect();
+    Report {
+        repository,
+        key: key_of(world, repository),
+        time: seconds_from_now(0),
+        nonce: nonce.to_owned(),
+        body: serde_json::json!({"updates": updates}).to_string().into(),
+    }
+}
+
+/// From now on git waits for ever when it reads the refs of a repository, as one behind a broken network does.
+fn get_stuck(world: &World, repository: &str) {
+    let refs = world.path(&format!("git/{repository}.git/packed-refs"));
+    let mode = rustix::fs::Mode::from(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &refs, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+}
+
+fn get_free(world: &World, repository: &str) {
+    std::fs::remove_file(world.path(&format!("git/{repository}.git/packed-refs"))).unwrap();
+}
+
+fn key_of(world: &World, repository: &str) -> SecretString {
+    let text = std::fs::read_to_string(world.path(&format!("{repository}.hook"))).unwrap();
     let file: toml::Table = toml::from_str(&text).unwrap();
     file["key"].as_str().unwrap().into()
 }
@@ -64,12 +96,74 @@ async fn a_push_is_planned_and_the_pusher_reads_what_runs() {
     let build = world.build(1).await;
     assert_eq!(build["state"], "queued");
     assert_eq!(build["jobs"][0]["why"], "no runner is online");
-    let again = world
-        .git_in_work(&["push", "../git/demo.git", "HEAD:main"])
-        .await;
-    assert!(!again.contains("build"), "{again}");
+    let head = world.git_in_work(&["rev-parse", "HEAD"]).await;
+    let again = pushed(&world, "demo", &["main"], (head.trim(), "again"));
+    let (status, said) = again.post(&world).await;
+    let said = String::from_utf8_lossy(&said);
+    assert_eq!(status, StatusCode::OK, "{said}");
+    assert!(
+        said.contains("build 1, default (this commit was built before)"),
+        "{said}"
+    );
     let list = world.says(&["build", "list"]).await;
     assert_eq!(list.lines().count(), 1, "{list}");
+}
+
+#[tokio::test]
+async fn a_repository_that_does_not_answer_does_not_hold_up_another() {
+    let world = World::start().await;
+    world.repository().await;
+    world.bare_repository("stuck").await;
+    get_stuck(&world, "stuck");
+    let commit = "1".repeat(40);
+    let branches = ["a", "b", "c", "d", "e"];
+    let posts = ["n1", "n2", "n3", "n4", "n5", "n6"].map(|nonce| {
+        let report = pushed(&world, "stuck", &branches, (&commit, nonce));
+        let world = &world;
+        async move { report.post(world).await }
+    });
+    for (status, said) in futures_util::future::join_all(posts).await {
+        let said = String::from_utf8_lossy(&said);
+        assert_eq!(status, StatusCode::OK, "{said}");
+        assert!(said.contains("the hub is still reading it"), "{said}");
+    }
+    let more = pushed(&world, "stuck", &branches, (&commit, "n7"));
+    let (status, said) = more.post(&world).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("this push was not taken"), "{said}");
+    let said = world.push(TWO_STEPS).await;
+    assert!(said.contains("build 1, default"), "{said}");
+}
+
+#[tokio::test]
+async fn a_push_that_was_accepted_has_one_build_however_the_hub_ended() {
+    let mut world = World::start().await;
+    world.repository().await;
+    let hook = world.path("git/demo.git/hooks/post-receive");
+    std::fs::remove_file(hook).unwrap();
+    world.push(TWO_STEPS).await;
+    let head = world.git_in_work(&["rev-parse", "HEAD"]).await;
+    get_stuck(&world, "demo");
+    let report = pushed(&world, "demo", &["main"], (head.trim(), "n"));
+    let (_, said) = report.post(&world).await;
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("the hub is still reading it"), "{said}");
+    world.stop().await;
+    get_free(&world, "demo");
+    world.start_hub().await;
+    let list = world.wait_for_list(|list| !list.is_empty()).await;
+    assert_eq!(list[0]["state"], "queued");
+    assert_eq!(report.post(&world).await.0, StatusCode::CONFLICT);
+    world.restart().await;
+    let list = world.wait_for_list(|list| !list.is_empty()).await;
+    assert_eq!(list.len(), 1, "{list:?}");
+    let (status, said) = pushed(&world, "demo", &["main"], (head.trim(), "later"))
+        .post(&world)
+        .await;
+    assert_eq!(status, StatusCode::OK);
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("(this commit was built before)"), "{said}");
 }
 
 #[tokio::test]
@@ -165,7 +259,7 @@ async fn a_report_is_taken_once_and_only_from_who_holds_the_key() {
     world.repository().await;
     let good = || Report {
         repository: "demo",
-        key: key_of(&world),
+        key: key_of(&world, "demo"),
         time: seconds_from_now(0),
         nonce: "n1".to_owned(),
         body: b"{\"updates\":[]}".to_vec(),
@@ -213,7 +307,7 @@ async fn a_malformed_report_is_refused_with_the_right_status() {
     world.repository().await;
     let report = |number: usize, body: &[u8]| Report {
         repository: "demo",
-        key: key_of(&world),
+        key: key_of(&world, "demo"),
         time: seconds_from_now(0),
         nonce: format!("n{number}"),
         body: body.to_vec(),

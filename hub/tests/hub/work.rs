@@ -5,6 +5,7 @@ use std::process::Stdio;
 use cofferdam_protocol::job_spec::WorkSpec;
 use cofferdam_protocol::report::{JobEvent, JobResult, StepResult};
 use cofferdam_protocol::{Fence, HubFrame, Origin, RunnerFrame, StepIndex};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -272,6 +273,33 @@ async fn renewals_keep_an_attempt_for_as_long_as_they_come() {
         assert!(matches!(open.hear().await, HubFrame::Renewed { .. }));
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
+    open.say(&held.event(
+        2,
+        JobEvent::Finished {
+            result: JobResult::Passed,
+        },
+    ))
+    .await;
+    assert_eq!(open.hear_news().await, held.ack(2));
+    assert_eq!(world.build(1).await["state"], "passed");
+}
+
+#[tokio::test]
+async fn a_hub_that_was_stopped_for_a_while_gives_up_no_runner_that_is_alive() {
+    let (world, hub) = World::start_process().await;
+    world.repository().await;
+    let who = join(&world, &[]).await;
+    let mut open = session(&world, &who, 1).await;
+    world.push(TWO_STEPS).await;
+    let held = take(&mut open).await;
+    let hub = Pid::from_raw(hub.id().unwrap().try_into().unwrap()).unwrap();
+    kill_process(hub, Signal::STOP).unwrap();
+    // Longer than a lease with its grace, and than the silence after which a runner is gone.
+    for _ in 0..17 {
+        open.say(&held.alive()).await;
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+    kill_process(hub, Signal::CONT).unwrap();
     open.say(&held.event(
         2,
         JobEvent::Finished {

@@ -1,7 +1,7 @@
 //! A hub in this process, its data in a temporary directory, and a repository to push from.
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,8 +14,9 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, sleep, timeout};
@@ -51,7 +52,36 @@ impl World {
         world
     }
 
-    async fn start_hub(&mut self) {
+    /// As [`Self::start`], with the hub as a process of its own, which a test may stop for a while.
+    pub(crate) async fn start_process() -> (Self, Child) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("git")).unwrap();
+        let mut world = Self {
+            dir,
+            running: None,
+            port: 0,
+        };
+        let mut serve = world.command(Path::new(env!("CARGO_BIN_EXE_cofferdam-hub")));
+        serve
+            .args(["serve", "--listen", "127.0.0.1:0", "--lease-secs", "3"])
+            .arg("--git-file-root")
+            .arg(world.path("git"))
+            .arg("--data")
+            .arg(world.data());
+        let mut hub = serve.stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(hub.stdout.take().unwrap());
+        let mut line = String::new();
+        timeout(PATIENCE, said.read_line(&mut line))
+            .await
+            .unwrap()
+            .unwrap();
+        let address = std::fs::read_to_string(world.data().join("address")).unwrap();
+        let address: std::net::SocketAddr = address.trim().parse().unwrap();
+        world.port = address.port();
+        (world, hub)
+    }
+
+    pub(crate) async fn start_hub(&mut self) {
         let raw = RawConfig {
             listen: Some(format!("127.0.0.1:{}", self.port)),
             git_file_roots: Some(vec![self.path("git")]),
@@ -163,6 +193,20 @@ impl World {
         serde_json::from_str(&text).unwrap()
     }
 
+    /// Waits until the list of builds is as it should be.
+    pub(crate) async fn wait_for_list(&self, is_good: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let list = self.says(&["build", "list", "--json"]).await;
+            let list: Vec<Value> = serde_json::from_str(&list).unwrap();
+            if is_good(&list) {
+                return list;
+            }
+            assert!(Instant::now() < deadline, "it stays {list:#?}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Waits until a build is as it should be.
     pub(crate) async fn wait_for_build(
         &self,
@@ -182,16 +226,21 @@ impl World {
 
     /// A bare repository `demo` that the hub knows, with the hook of `repo add`, and a work tree.
     pub(crate) async fn repository(&self) {
-        let bare = self.path("git/demo.git");
-        self.git(&["init", "--quiet", "--bare", bare.to_str().unwrap()])
-            .await;
+        self.bare_repository("demo").await;
         self.git(&["init", "--quiet", "--initial-branch=main", "work"])
             .await;
+    }
+
+    /// A bare repository that the hub knows, with the hook of `repo add`.
+    pub(crate) async fn bare_repository(&self, name: &str) {
+        let bare = self.path(&format!("git/{name}.git"));
+        self.git(&["init", "--quiet", "--bare", bare.to_str().unwrap()])
+            .await;
         let url = format!("file://{}", bare.display());
-        let file = self.path("demo.hook");
+        let file = self.path(&format!("{name}.hook"));
         let file = file.to_str().unwrap();
         let said = self
-            .says(&["repo", "add", "demo", "--url", &url, "--hook-file", file])
+            .says(&["repo", "add", name, "--url", &url, "--hook-file", file])
             .await;
         let line = said.lines().last().unwrap();
         let hook = bare.join("hooks/post-receive");

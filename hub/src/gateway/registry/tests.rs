@@ -45,7 +45,7 @@ async fn nothing_can_be_handed_to_who_is_not_there() {
     let registry = Arc::new(Registry::default());
     let who = runner();
     assert_eq!(registry.offer(who.id, spec(1)), Err(Undeliverable));
-    let (seat, orders) = registry.seat(&who, 1).await.unwrap();
+    let Seated { seat, orders, .. } = registry.seat(&who, 1).await.unwrap();
     assert_eq!(registry.offer(who.id, spec(1)), Ok(()));
     drop(orders);
     assert_eq!(registry.offer(who.id, spec(2)), Err(Undeliverable));
@@ -57,7 +57,11 @@ async fn nothing_can_be_handed_to_who_is_not_there() {
 async fn only_offers_without_an_answer_are_left_behind() {
     let registry = Arc::new(Registry::default());
     let who = runner();
-    let (seat, _orders) = registry.seat(&who, 4).await.unwrap();
+    let Seated {
+        seat,
+        orders: _orders,
+        ..
+    } = registry.seat(&who, 4).await.unwrap();
     for number in 1..=3 {
         registry.offer(who.id, spec(number)).unwrap();
     }
@@ -70,11 +74,21 @@ async fn only_offers_without_an_answer_are_left_behind() {
 async fn a_seat_that_was_taken_over_can_change_nothing() {
     let registry = Arc::new(Registry::default());
     let who = runner();
-    let (old, old_orders) = registry.seat(&who, 1).await.unwrap();
+    let Seated {
+        seat: old,
+        orders: old_orders,
+        ..
+    } = registry.seat(&who, 1).await.unwrap();
+    for number in [1, 2] {
+        registry.offer(who.id, spec(number)).unwrap();
+    }
+    old.accepted(spec(1).attempt);
     // The old session does not read its orders any more, so it cannot answer the probe.
     drop(old_orders);
-    let (_new, _orders) = registry.seat(&who, 2).await.unwrap();
-    registry.offer(who.id, spec(1)).unwrap();
+    let new = registry.seat(&who, 2).await.unwrap();
+    let unanswered = [(spec(2).attempt, Fence(1))];
+    assert_eq!(new.orphans, unanswered, "the new one is told at once");
+    registry.offer(who.id, spec(3)).unwrap();
     assert_eq!(old.leave(), []);
     assert_eq!(registry.connected()[0].slots, 2);
 }
@@ -83,7 +97,11 @@ async fn a_seat_that_was_taken_over_can_change_nothing() {
 async fn a_cancellation_is_told_once_per_connection() {
     let registry = Arc::new(Registry::default());
     let who = runner();
-    let (_seat, mut orders) = registry.seat(&who, 1).await.unwrap();
+    let Seated {
+        seat: _seat,
+        mut orders,
+        ..
+    } = registry.seat(&who, 1).await.unwrap();
     let attempt = spec(1).attempt;
     registry.cancel(who.id, attempt, Fence(1));
     registry.cancel(who.id, attempt, Fence(1));
@@ -97,7 +115,11 @@ async fn a_cancellation_is_told_once_per_connection() {
 #[tokio::test]
 async fn the_pause_after_a_decline_doubles_up_to_a_minute() {
     let registry = Arc::new(Registry::default());
-    let (seat, _orders) = registry.seat(&runner(), 1).await.unwrap();
+    let Seated {
+        seat,
+        orders: _orders,
+        ..
+    } = registry.seat(&runner(), 1).await.unwrap();
     let job = JobId::from_bytes([1; 16]);
     let mut pauses = Vec::new();
     for _ in 0..8 {
@@ -108,4 +130,18 @@ async fn the_pause_after_a_decline_doubles_up_to_a_minute() {
     }
     assert_eq!(pauses, [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]);
     assert_eq!(registry.connected()[0].declined[&job], "full");
+}
+
+#[tokio::test]
+async fn a_lease_that_ran_out_unstarted_is_a_decline_without_words() {
+    let registry = Arc::new(Registry::default());
+    let who = runner();
+    let seated = registry.seat(&who, 1).await.unwrap();
+    let job = JobId::from_bytes([1; 16]);
+    registry.offer(who.id, spec(1)).unwrap();
+    registry.let_lapse(who.id, spec(1).attempt, job);
+    let connected = registry.connected().remove(0);
+    assert_eq!(connected.declined[&job], "it did not start it in time");
+    assert!(connected.retry_at.is_some());
+    assert_eq!(seated.seat.leave(), [], "its answer is not waited for");
 }

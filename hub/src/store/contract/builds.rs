@@ -8,7 +8,6 @@ use crate::domain::BuildState;
 store_contract!([
     a_repository_is_added_once,
     repositories_come_by_name,
-    a_nonce_is_taken_once_until_it_is_too_old_to_be_taken,
     a_build_is_found_by_its_id_and_by_its_number,
     a_number_that_no_build_has_finds_none,
     builds_that_come_at_once_get_numbers_without_gaps,
@@ -43,23 +42,6 @@ async fn repositories_come_by_name(scene: &Scene<'_>) {
     let all = scene.store.repositories().await.unwrap();
     let names: Vec<_> = all.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(names, ["A", "b", "r", "z"]);
-}
-
-async fn a_nonce_is_taken_once_until_it_is_too_old_to_be_taken(scene: &Scene<'_>) {
-    scene.add_repository("s").await;
-    let take = async |name: &str, now: i64| {
-        let repository = repo(name);
-        let taken = scene.store.take_nonce(&repository, "n", at(10), at(now));
-        taken.await.unwrap()
-    };
-    assert!(take("r", 0).await);
-    assert!(!take("r", 1).await);
-    assert!(take("s", 1).await, "another repository has its own nonces");
-    assert!(!take("r", 10).await, "at its last moment it still counts");
-    assert!(take("r", 11).await, "afterwards it is forgotten");
-    let unknown = repo("t");
-    let taken = scene.store.take_nonce(&unknown, "n", at(10), at(0));
-    assert!(taken.await.is_err());
 }
 
 async fn a_build_is_found_by_its_id_and_by_its_number(scene: &Scene<'_>) {

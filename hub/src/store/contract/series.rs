@@ -18,8 +18,8 @@ fn series() -> impl Strategy<Value = Vec<Sent>> {
     let result = prop_oneof![Just(JobResult::Passed), Just(JobResult::Failed)];
     (log(), log(), log(), any::<bool>(), result).prop_map(
         |(before, first, second, ends, result)| {
-            let mut series = before;
-            series.push(Sent::Event(JobEvent::Started));
+            let mut series = vec![Sent::Event(JobEvent::Started)];
+            series.extend(before);
             series.push(Sent::Event(step_started(0)));
             series.extend(first);
             series.push(Sent::Event(step_finished(0, StepResult::Passed)));

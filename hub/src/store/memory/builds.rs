@@ -80,9 +80,20 @@ impl Rows {
         let is_same = |build: &&Build| {
             build.push.reference == new.push.reference && build.push.commit == new.push.commit
         };
-        if let Some(known) = self.builds_of(Some(repository)).find(is_same) {
-            return Ok(Admission::Known(known.clone()));
+        let known = self.builds_of(Some(repository)).find(is_same).cloned();
+        let settles = new.settles;
+        let admission = match known {
+            Some(known) => Admission::Known(known),
+            None => Admission::New(self.insert_build(new)?),
+        };
+        if let Some(push) = settles {
+            self.pushes.remove(&push);
         }
+        Ok(admission)
+    }
+
+    fn insert_build(&mut self, new: NewBuild) -> Result<Build, String> {
+        let repository = &new.push.repository;
         let newest = self.builds_of(Some(repository)).next_back();
         let build = new.build(newest.map_or(0, |build| build.number) + 1);
         let jobs = (0..)
@@ -103,7 +114,7 @@ impl Rows {
             jobs,
             log: Vec::new(),
         });
-        Ok(Admission::New(build))
+        Ok(build)
     }
 
     fn check_new_ids(&self, build: BuildId, jobs: &[Job]) -> Result<(), String> {

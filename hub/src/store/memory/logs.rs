@@ -1,7 +1,7 @@
 //! Log records.
 
 use async_trait::async_trait;
-use cofferdam_protocol::{BuildId, LogFrame, RunnerId, StepIndex};
+use cofferdam_protocol::{BuildId, JobId, LogFrame, RunnerId, StepIndex};
 
 use super::{MemoryStore, Rows};
 use crate::store::frame::Kept;
@@ -41,11 +41,22 @@ impl LogStore for MemoryStore {
 }
 
 impl Rows {
+    /// What the log of a job takes, of all its attempts.
+    fn log_bytes(&self, job: JobId) -> u64 {
+        let attempts = self.attempts.values();
+        let of_job = attempts.filter(|attempt| attempt.job == job);
+        of_job.map(|attempt| attempt.log_bytes).sum()
+    }
+
     fn append(&mut self, runner: RunnerId, frame: LogFrame, log_bytes_max: u64) -> Applied {
         let attempt = match self.turn(frame.attempt, runner, frame.fence, frame.seq) {
             Ok(attempt) => attempt.clone(),
             Err(applied) => return applied,
         };
+        let live = self.live(attempt.id, attempt.fence);
+        if live.is_none_or(|(_, live)| live.started_at.is_none()) {
+            return Applied::Refused(frame::NOT_STARTED.to_owned());
+        }
         let job = self.job(attempt.job);
         let steps: Vec<StepIndex> = job.map_or(Vec::new(), |job| {
             job.steps.iter().map(|step| step.index).collect()
@@ -54,7 +65,7 @@ impl Rows {
             Ok(bytes) => bytes,
             Err(why) => return Applied::Refused(why),
         };
-        let kept = match frame::keep(&frame, bytes, attempt.log_bytes, log_bytes_max) {
+        let kept = match frame::keep(&frame, bytes, self.log_bytes(attempt.job), log_bytes_max) {
             Kept::Whole => frame.records,
             Kept::Mark(record) => vec![record],
             Kept::Nothing => Vec::new(),

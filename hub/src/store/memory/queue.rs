@@ -10,6 +10,7 @@ use crate::domain::{
     Attempt, AttemptEnd, AttemptRecord, BadTransition, Ending, Job, JobGraph, JobNode, JobState,
     JobStateEvent, StepState, Turn,
 };
+use crate::store::frame::NOT_STARTED;
 use crate::store::{Applied, QueueStore, Report, StoreError};
 
 #[async_trait]
@@ -207,7 +208,7 @@ impl Rows {
         }
     }
 
-    fn live(&self, attempt: AttemptId, fence: Fence) -> Option<(&Job, &Attempt)> {
+    pub(super) fn live(&self, attempt: AttemptId, fence: Fence) -> Option<(&Job, &Attempt)> {
         let record = self.attempts.get(&attempt)?;
         let job = self.job(record.job)?;
         match &job.state {
@@ -362,7 +363,7 @@ impl Rows {
     ) -> Result<(), String> {
         let live = self.live(attempt.id, attempt.fence);
         let Some((job, Some(_))) = live.map(|(job, live)| (job, live.started_at)) else {
-            return Err("its job has not started".to_owned());
+            return Err(NOT_STARTED.to_owned());
         };
         if !job.steps.iter().any(|spec| spec.index == step) {
             return Err(format!("step {step} is not one of the job's"));

@@ -1,16 +1,17 @@
-//! Builds and the plan of their jobs.
+//! Pushes that were accepted, the builds that they become, and the plan of their jobs.
 
 use async_trait::async_trait;
 use cofferdam_protocol::job_spec::Trust;
 use cofferdam_protocol::{BuildId, JobId};
+use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
 use super::fields::{BadRow, Fields, integer, time_text};
 use super::writer::Failure;
-use super::{SqliteStore, failed, jobs, reports};
+use super::{SqliteStore, failed, jobs, never, reports};
 use crate::domain::build::made_at;
-use crate::domain::{Build, BuildState, Job, Push, RepoName, StepRecord};
-use crate::store::{Admission, BuildStore, NewBuild, NewJob, StoreError};
+use crate::domain::{AcceptedPush, Build, BuildState, Job, Push, PushId, RepoName, StepRecord};
+use crate::store::{Admission, BuildStore, NewBuild, NewJob, PushStore, SignedReport, StoreError};
 
 #[async_trait]
 impl BuildStore for SqliteStore {
@@ -65,8 +66,39 @@ impl BuildStore for SqliteStore {
     }
 }
 
+#[async_trait]
+impl PushStore for SqliteStore {
+    async fn accept(
+        &self,
+        report: SignedReport,
+        now: Timestamp,
+    ) -> Result<Option<Vec<AcceptedPush>>, StoreError> {
+        self.writer
+            .write("accept a report", never, move |c| {
+                Box::pin(accept(c, report, now))
+            })
+            .await
+    }
+
+    async fn unsettled(&self) -> Result<Vec<AcceptedPush>, StoreError> {
+        let doing = "list the pushes that are not settled";
+        let mut reader = self.reader(doing).await?;
+        let found = unsettled(&mut reader).await;
+        found.map_err(failed(doing))
+    }
+
+    async fn settle(&self, push: PushId) -> Result<(), StoreError> {
+        self.writer
+            .write("settle a push", never, move |c| Box::pin(settle(c, push)))
+            .await
+    }
+}
+
 async fn admit(connection: &mut SqliteConnection, new: NewBuild) -> Result<Admission, Failure> {
     new.check()?;
+    if let Some(push) = new.settles {
+        settle(connection, push).await?;
+    }
     let known = sqlx::query(
         "SELECT * FROM builds WHERE repository = ? AND reference = ? AND commit_id = ?",
     )
@@ -242,4 +274,91 @@ const fn trust_name(trust: Trust) -> &'static str {
         Trust::Trusted => "trusted",
         Trust::Untrusted => "untrusted",
     }
+}
+
+/// Takes a report and remembers its pushes, unless its nonce was used.
+async fn accept(
+    connection: &mut SqliteConnection,
+    report: SignedReport,
+    now: Timestamp,
+) -> Result<Option<Vec<AcceptedPush>>, Failure> {
+    let SignedReport {
+        repository,
+        nonce,
+        expires_at,
+        pushes,
+    } = report;
+    sqlx::query("DELETE FROM nonces WHERE expires_at < ?")
+        .bind(time_text(now))
+        .execute(&mut *connection)
+        .await?;
+    let done = sqlx::query(
+        "INSERT INTO nonces (repository, nonce, expires_at) VALUES (?, ?, ?)
+         ON CONFLICT (repository, nonce) DO NOTHING",
+    )
+    .bind(repository.as_str())
+    .bind(nonce)
+    .bind(time_text(expires_at))
+    .execute(&mut *connection)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Ok(None);
+    }
+    let mut accepted = Vec::with_capacity(pushes.len());
+    for push in pushes {
+        let id = insert_push(connection, &push).await?;
+        accepted.push(AcceptedPush { id, push });
+    }
+    Ok(Some(accepted))
+}
+
+async fn insert_push(connection: &mut SqliteConnection, push: &Push) -> Result<PushId, Failure> {
+    let Push {
+        repository,
+        reference,
+        commit,
+        received_at,
+    } = push;
+    let done = sqlx::query(
+        "INSERT INTO pushes (repository, reference, commit_id, received_at) VALUES (?, ?, ?, ?)",
+    )
+    .bind(repository.as_str())
+    .bind(reference)
+    .bind(commit.as_str())
+    .bind(time_text(*received_at))
+    .execute(connection)
+    .await?;
+    Ok(PushId(u64::try_from(done.last_insert_rowid())?))
+}
+
+/// The pushes that are not settled, in the order in which they were accepted.
+async fn unsettled(connection: &mut SqliteConnection) -> Result<Vec<AcceptedPush>, Failure> {
+    let rows = sqlx::query("SELECT * FROM pushes ORDER BY place")
+        .fetch_all(connection)
+        .await?;
+    let pushes = rows
+        .iter()
+        .map(|row| accepted_push(Fields::of("pushes", row)));
+    Ok(pushes.collect::<Result<_, _>>()?)
+}
+
+fn accepted_push(row: Fields<'_>) -> Result<AcceptedPush, BadRow> {
+    Ok(AcceptedPush {
+        id: PushId(row.plain("place")?),
+        push: Push {
+            repository: row.text("repository", str::parse)?,
+            reference: row.plain("reference")?,
+            commit: row.text("commit_id", str::parse)?,
+            received_at: row.time("received_at")?,
+        },
+    })
+}
+
+/// Forgets a push that has its answer.
+async fn settle(connection: &mut SqliteConnection, push: PushId) -> Result<(), Failure> {
+    sqlx::query("DELETE FROM pushes WHERE place = ?")
+        .bind(integer(push.0)?)
+        .execute(connection)
+        .await?;
+    Ok(())
 }

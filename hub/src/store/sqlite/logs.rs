@@ -1,7 +1,7 @@
 //! Log frames, stored as they came over the wire: one row for each.
 
 use async_trait::async_trait;
-use cofferdam_protocol::{AttemptId, BuildId, LogFrame, LogRecord, RunnerId};
+use cofferdam_protocol::{AttemptId, BuildId, JobId, LogFrame, LogRecord, RunnerId};
 use futures_util::TryStreamExt as _;
 use sqlx::SqliteConnection;
 
@@ -47,6 +47,9 @@ async fn append(
     if let Some(instead) = attempt.refusal(runner, frame.fence, frame.seq) {
         return Ok(instead);
     }
+    if !attempt.is_started {
+        return Ok(Applied::Refused(frame::NOT_STARTED.to_owned()));
+    }
     let attempt = attempt.record;
     let steps = reports::step_indexes(connection, attempt.job).await?;
     let bytes = match frame::measure(&frame, &steps) {
@@ -54,7 +57,8 @@ async fn append(
         Err(why) => return Ok(Applied::Refused(why)),
     };
     let seq = frame.seq;
-    let kept = match frame::keep(&frame, bytes, attempt.log_bytes, log_bytes_max) {
+    let job_bytes = job_log_bytes(connection, attempt.job).await?;
+    let kept = match frame::keep(&frame, bytes, job_bytes, log_bytes_max) {
         Kept::Whole => frame,
         Kept::Mark(record) => LogFrame {
             records: vec![record],
@@ -69,6 +73,16 @@ async fn append(
     let log_bytes = attempt.log_bytes.saturating_add(bytes);
     reports::save_position(connection, attempt.id, seq, log_bytes).await?;
     Ok(Applied::Stored(seq))
+}
+
+/// What the log of a job takes, of all its attempts.
+async fn job_log_bytes(connection: &mut SqliteConnection, job: JobId) -> Result<u64, Failure> {
+    let row =
+        sqlx::query("SELECT coalesce(sum(log_bytes), 0) AS log_bytes FROM attempts WHERE job = ?")
+            .bind(&job.to_bytes()[..])
+            .fetch_one(connection)
+            .await?;
+    Ok(Fields::of("attempts", &row).plain("log_bytes")?)
 }
 
 async fn insert_frame(

@@ -11,6 +11,7 @@ use crate::domain::{
     AttemptEnd, AttemptRecord, BadTransition, Ending, JobStateEvent, RunnerState, StepRecord,
     StepState, Turn,
 };
+use crate::store::frame::NOT_STARTED;
 use crate::store::{Applied, Report};
 
 /// An attempt as a report finds it.
@@ -157,7 +158,7 @@ async fn take_step(
 ) -> Result<Taken, Failure> {
     let AttemptRecord { id, job, .. } = attempt.record;
     if !attempt.is_started {
-        return Ok(Err("its job has not started".to_owned()));
+        return Ok(Err(NOT_STARTED.to_owned()));
     }
     if !step_indexes(connection, job).await?.contains(&step) {
         return Ok(Err(format!("step {step} is not one of the job's")));

@@ -12,11 +12,13 @@ use futures_util::future::join_all;
 use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
+use jiff::Timestamp;
+
 use super::*;
 use crate::domain::{JoinToken, Push};
 use crate::store::{
-    Applied, BuildStore as _, LogStore as _, NewBuild, NewJob, Newcomer, QueueStore as _, Report,
-    RunnerStore as _,
+    Applied, BuildStore as _, LogStore as _, NewBuild, NewJob, Newcomer, PushStore as _,
+    QueueStore as _, Report, RunnerStore as _, SignedReport,
 };
 
 const BUILD: BuildId = BuildId::from_bytes([1; 16]);
@@ -41,6 +43,7 @@ fn new_build(commit: char, id: BuildId, job: JobId) -> NewBuild {
             commit: commit.to_string().repeat(40).parse().unwrap(),
             received_at: time(),
         },
+        settles: None,
         trust: Trust::Trusted,
         selected: String::new(),
         diagnostics: String::new(),
@@ -50,6 +53,15 @@ fn new_build(commit: char, id: BuildId, job: JobId) -> NewBuild {
             runs_on: Vec::new(),
             steps: vec![serde_json::from_value(step).unwrap()],
         }]),
+    }
+}
+
+fn signed_report() -> SignedReport {
+    SignedReport {
+        repository: "r".parse().unwrap(),
+        nonce: "n".to_owned(),
+        expires_at: time(),
+        pushes: vec![new_build('b', BUILD, JOB).push],
     }
 }
 
@@ -93,8 +105,8 @@ async fn fill(store: &SqliteStore) {
         hook_key: "key".into(),
     };
     assert!(store.add_repository(&repository).await.unwrap());
-    let nonce = store.take_nonce(&repository.name, "n", time(), time());
-    assert!(nonce.await.unwrap());
+    let accepted = store.accept(signed_report(), time()).await.unwrap();
+    assert_eq!(accepted.map(|pushes| pushes.len()), Some(1));
     let token = JoinToken {
         hash: [5; 32],
         labels: Vec::new(),
@@ -134,8 +146,9 @@ async fn vandal(directory: &TempDir) -> SqliteConnection {
 
 async fn read_all(store: &SqliteStore) -> Result<String, StoreError> {
     Ok(format!(
-        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         store.repositories().await?.len(),
+        store.unsettled().await?,
         store.runners().await?,
         store.builds(None, 10).await?,
         store.jobs(BUILD).await?,
@@ -160,10 +173,30 @@ async fn what_was_answered_is_there_after_a_drop() {
     };
     let applied = store.apply(report(4, finished)).await.unwrap();
     assert_eq!(applied, Applied::Stored(Seq::from_u64(4).unwrap()));
-    let again = store
-        .take_nonce(&"r".parse().unwrap(), "n", time(), time())
-        .await;
-    assert!(!again.unwrap(), "a nonce is remembered too");
+    let again = store.accept(signed_report(), time()).await;
+    assert_eq!(again.unwrap(), None, "a nonce is remembered too");
+}
+
+#[tokio::test]
+async fn a_store_that_is_closed_has_done_what_was_asked_and_does_no_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = filled(&directory).await;
+    // More than are queued at once, so some of them still wait for room.
+    let mut writes: Vec<_> = (4..200)
+        .map(|seq| Box::pin(store.append(RUNNER, log(seq))))
+        .collect();
+    for write in &mut writes {
+        assert!(futures_util::poll!(write).is_pending());
+    }
+    let (answers, ()) = tokio::join!(join_all(writes), store.close());
+    let stored = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert!(stored >= 64, "{stored} of what was queued was done");
+    assert!(store.append(RUNNER, log(200)).await.is_err());
+    store.close().await;
+    let again = SqliteStore::open(&file(&directory)).await.unwrap();
+    let position = again.position(ATTEMPT).await.unwrap();
+    assert_eq!(position, Seq::from_u64(3 + stored as u64));
+    again.close().await;
 }
 
 // What a killed process leaves behind is what the files hold at that moment.
@@ -189,6 +222,17 @@ async fn the_files_are_for_their_owner_only() {
         let metadata = std::fs::metadata(directory.path().join(name)).unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_database_that_others_could_read_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(filled(&directory).await);
+    let mode = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(file(&directory), mode).unwrap();
+    let refused = SqliteStore::open(&file(&directory)).await.unwrap_err();
+    let why = refused.source.to_string();
+    assert!(why.contains("(mode 0644); `chmod 600 "), "{why}");
 }
 
 #[test]
@@ -233,6 +277,9 @@ async fn a_file_that_is_no_database_is_an_error() {
 async fn a_row_that_holds_nonsense_is_an_error_that_names_it() {
     let table = [
         ("repositories", "name", "'../etc'"),
+        ("pushes", "repository", "'..'"),
+        ("pushes", "commit_id", "'main'"),
+        ("pushes", "received_at", "'lately'"),
         ("runners", "id", "x'00'"),
         ("runners", "public_key", "x'00'"),
         ("runners", "labels", "'[1]'"),
@@ -288,6 +335,7 @@ async fn columns_refuse_to_contradict_each_other() {
     let options = SqliteConnectOptions::new().filename(file(&directory));
     let mut connection = options.connect().await.unwrap();
     for sql in [
+        "UPDATE pushes SET repository = 'unknown'",
         "UPDATE builds SET state = 'passed'",
         "UPDATE builds SET finished_at = '2024-01-01T00:00:00Z'",
         "UPDATE builds SET repository = 'unknown'",

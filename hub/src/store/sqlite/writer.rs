@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::store::StoreError;
@@ -25,12 +26,14 @@ const QUEUE_WRITES_MAX: usize = 64;
 /// Why a write, or a read, did not succeed.
 pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// The handle by which writes are queued. The task behind it ends when the handle is dropped, after it
-/// has done what was queued. A write that panics, which is a bug, ends it too: every later write is
+/// The handle by which writes are queued. The task behind it ends when the handle is dropped or closed, after
+/// it has done what was queued. A write that panics, which is a bug, ends it too: every later write is
 /// then an error.
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Box<dyn Pending>>,
+    closing: CancellationToken,
+    task: TaskTracker,
 }
 
 impl Writer {
@@ -42,9 +45,21 @@ impl Writer {
             connection: None,
             changes,
         };
-        // Nobody waits on the tracker: the task ends by itself, and what it has answered is durable.
-        TaskTracker::new().spawn(task.run(waiting));
-        Self { queue }
+        let closing = CancellationToken::new();
+        let tracker = TaskTracker::new();
+        tracker.spawn(task.run(waiting, closing.clone()));
+        tracker.close();
+        Self {
+            queue,
+            closing,
+            task: tracker,
+        }
+    }
+
+    /// Takes no more writes, and returns when those that were taken are done and answered.
+    pub(super) async fn close(&self) {
+        self.closing.cancel();
+        self.task.wait().await;
     }
 
     /// Does `work` in a transaction. If it fails, nothing of it stays. If `is_change` says so of its
@@ -133,9 +148,25 @@ struct WriterTask {
 }
 
 impl WriterTask {
-    async fn run(mut self, mut waiting: mpsc::Receiver<Box<dyn Pending>>) {
+    async fn run(
+        mut self,
+        mut waiting: mpsc::Receiver<Box<dyn Pending>>,
+        closing: CancellationToken,
+    ) {
         let mut batch = Vec::with_capacity(BATCH_WRITES_MAX);
-        while waiting.recv_many(&mut batch, BATCH_WRITES_MAX).await > 0 {
+        loop {
+            // Cut short it has taken nothing, see its documentation.
+            let count = tokio::select! {
+                biased;
+                () = closing.cancelled(), if !waiting.is_closed() => {
+                    waiting.close();
+                    continue;
+                }
+                count = waiting.recv_many(&mut batch, BATCH_WRITES_MAX) => count,
+            };
+            if count == 0 {
+                break;
+            }
             let committed = self.commit(&mut batch).await.map_err(Arc::new);
             if committed.is_err() {
                 // Whatever state the connection is in, a new one is in a better one.
@@ -146,6 +177,11 @@ impl WriterTask {
             for write in batch.drain(..) {
                 write.reply(&committed);
             }
+        }
+        if let Some(connection) = self.connection
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(%error, "the database was not closed well; nothing is lost");
         }
     }
 
