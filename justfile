@@ -6,6 +6,10 @@ workbench := "cargo run --quiet --package cofferdam-workbench --"
 default:
     @{{just_executable()}} --list --unsorted
 
+# Build the programs and the first-party steps, and say where they are
+build:
+    @{{workbench}} build
+
 # Push to a hub, watch a runner do the steps, live; --keep leaves everything running
 demo *args:
     @{{workbench}} demo {{args}}

@@ -65,13 +65,14 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// It is not what it should be.
-    #[error("{} is not a good configuration", path.display())]
+    #[error("{}, line {line}: {why}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Where and why.
-        #[source]
-        source: Box<toml::de::Error>,
+        /// Where, counted from 1.
+        line: usize,
+        /// What is wrong there, and what was perhaps meant.
+        why: String,
     },
     /// A value makes no sense.
     #[error("{}: {why}", path.display())]
@@ -140,12 +141,70 @@ impl Config {
                 why,
             });
         }
-        let raw: RawConfig = toml::from_str(&text).map_err(|source| ConfigError::Malformed {
-            path: path.to_owned(),
-            source: Box::new(source),
+        Self::parse(&text, path)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let raw: RawConfig = toml::from_str(text).map_err(|error| {
+            let at = error.span().unwrap_or_default();
+            let before = text.get(..at.start).unwrap_or_default();
+            ConfigError::Malformed {
+                path: path.to_owned(),
+                line: before.matches('\n').count() + 1,
+                why: explain(error.message(), text.get(at).unwrap_or_default()),
+            }
         })?;
         raw.validate(path)
     }
+}
+
+/// Every key and table that the file may have.
+const KEYS: [&str; 6] = [
+    "slots",
+    "git",
+    "git.file_roots",
+    "container",
+    "container.engine",
+    "container.network",
+];
+
+/// Letters that may be wrong in a key for it to count as a slip of the fingers.
+const EDITS_MAX: usize = 2;
+
+/// What the reader of TOML said of the text at a place, in the words of this file.
+fn explain(message: &str, found: &str) -> String {
+    if !message.starts_with("unknown field") {
+        return message.to_owned();
+    }
+    let last = |key: &'static str| key.rsplit('.').next().unwrap_or(key);
+    let nearest = KEYS
+        .into_iter()
+        .map(|key| (edits(last(key), found), key))
+        .filter(|(edits, _)| *edits <= EDITS_MAX)
+        .min();
+    match nearest {
+        Some((0, key)) => match key.rsplit_once('.') {
+            Some((table, name)) => format!("`{name}` belongs below `[{table}]`"),
+            None => format!("`{key}` belongs above the first `[`"),
+        },
+        Some((_, key)) => format!("there is no key `{found}`; did you mean `{key}`?"),
+        None => format!("there is no key `{found}`; there are {}", KEYS.join(", ")),
+    }
+}
+
+/// How many letters have to be put in, taken out or replaced to make one word of the other (Levenshtein's distance).
+fn edits(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (index, left) in one.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = index + 1;
+        for (column, right) in other.bytes().enumerate() {
+            let replaced = diagonal + usize::from(left != right);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(row[column] + 1).min(diagonal + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
 }
 
 impl RawConfig {
@@ -337,9 +396,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str) -> Result<Config, String> {
-        let raw: RawConfig = toml::from_str(text).map_err(|error| error.message().to_owned())?;
-        raw.validate(Path::new("runner.toml"))
-            .map_err(|error| error.to_string())
+        Config::parse(text, Path::new("runner.toml")).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -368,10 +425,70 @@ mod tests {
         ] {
             assert_eq!(check(text).unwrap_err(), expected, "{text}");
         }
-        assert!(
-            check("slotz = 1")
-                .unwrap_err()
-                .contains("unknown field `slotz`")
-        );
+    }
+
+    #[test]
+    fn a_key_that_does_not_exist_is_named_with_its_line_and_the_one_that_was_meant() {
+        for (text, expected) in [
+            (
+                "slotz = 1",
+                "runner.toml, line 1: there is no key `slotz`; did you mean `slots`?",
+            ),
+            (
+                "slots = 1\n\n[git]\nfile_root = ['/srv']",
+                "runner.toml, line 4: there is no key `file_root`; did you mean `git.file_roots`?",
+            ),
+            (
+                "slots = 1\nfile_roots = ['/srv']",
+                "runner.toml, line 2: `file_roots` belongs below `[git]`",
+            ),
+            (
+                "[git]\nslots = 1",
+                "runner.toml, line 2: `slots` belongs above the first `[`",
+            ),
+            (
+                "[contaner]\nengine = 'none'",
+                "runner.toml, line 1: there is no key `contaner`; did you mean `container`?",
+            ),
+            (
+                "timeout = 1",
+                "runner.toml, line 1: there is no key `timeout`; there are slots, git, git.file_roots, container, container.engine, container.network",
+            ),
+            ("slots = 1\nslots = 2", "runner.toml, line 2: duplicate key"),
+            (
+                "slots =",
+                "runner.toml, line 1: string values must be quoted, expected literal string",
+            ),
+        ] {
+            assert_eq!(check(text).unwrap_err(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_file_is_known_to_the_one_who_explains_it() {
+        for (table, text) in [
+            ("", "x = 1"),
+            ("git.", "[git]\nx = 1"),
+            ("container.", "[container]\nx = 1"),
+        ] {
+            let error = toml::from_str::<RawConfig>(text).unwrap_err().to_string();
+            let keys: Vec<String> = error
+                .split_once("expected")
+                .unwrap()
+                .1
+                .split('`')
+                .skip(1)
+                .step_by(2)
+                .map(|key| format!("{table}{key}"))
+                .collect();
+            let known: Vec<&str> = KEYS
+                .into_iter()
+                .filter(|key| {
+                    key.strip_prefix(table)
+                        .is_some_and(|rest| !rest.contains('.'))
+                })
+                .collect();
+            assert_eq!(keys, known);
+        }
     }
 }

@@ -49,6 +49,8 @@ fn a_bad_argument_is_explained_and_leaves_nothing_behind() -> Result<()> {
             "no connection to https://localhost:1",
         ),
         ("start --state empty".to_owned(), 1, "cofferdam join"),
+        ("check".to_owned(), 2, "neither cofferdam.yml nor"),
+        ("check missing.yml".to_owned(), 2, "missing.yml"),
         ("frobnicate".to_owned(), 2, "frobnicate"),
     ] {
         let arguments: Vec<&str> = line.split(' ').collect();
@@ -58,6 +60,10 @@ fn a_bad_argument_is_explained_and_leaves_nothing_behind() -> Result<()> {
             "{line}: {got}\n{said}"
         );
     }
+    ensure!(
+        !dir.join("empty").exists(),
+        "a runner that never joined has a state directory"
+    );
     ensure!(
         !dir.join("s/identity.json").exists(),
         "a runner that did not join has an identity"
@@ -100,5 +106,23 @@ fn a_damaged_state_directory_is_explained() -> Result<()> {
             "{name}: {status}\n{said}"
         );
     }
+    Ok(())
+}
+
+#[test]
+fn a_slip_in_the_configuration_is_explained_on_one_line() -> Result<()> {
+    let temporary = tempfile::tempdir()?;
+    let dir = temporary.path();
+    fs::create_dir(dir.join("state"))?;
+    fs::write(
+        dir.join("state/runner.toml"),
+        "slots = 1\n[git]\nfile_root = []\n",
+    )?;
+    let (status, said) = cofferdam(dir, &["start", "--state", "state"])?;
+    let words = "runner.toml, line 3: there is no key `file_root`; did you mean `git.file_roots`?";
+    ensure!(
+        status == 1 && said.contains(words) && said.lines().count() == 1,
+        "{status}\n{said}"
+    );
     Ok(())
 }

@@ -190,6 +190,25 @@ fn a_wrong_fingerprint_is_refused_before_the_token_is_sent() -> Result<()> {
 }
 
 #[test]
+fn whoever_joins_without_a_fingerprint_is_told_where_to_find_it() -> Result<()> {
+    let world = World::start()?;
+    let token = world.dir().join("token");
+    let token = token.to_str().context("plain")?;
+    world.hub_says(&["runner", "token", "--file", token])?;
+    let output = world
+        .runner_command("one", &["join", &world.address, "--token-file", token])?
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        shell_status(output.status) == 1
+            && said.contains("another certificate")
+            && said.contains("give --hub-fingerprint with what `cofferdam-hub fingerprint` prints"),
+        "{said}"
+    );
+    Ok(())
+}
+
+#[test]
 fn a_token_works_once() -> Result<()> {
     let world = World::start()?;
     let token = world.dir().join("token");

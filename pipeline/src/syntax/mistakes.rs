@@ -3,12 +3,15 @@
 //! The parser says which rule of YAML was broken; the line says which habit broke it. Only the mistakes that people make
 //! in real pipeline files have an explanation of their own.
 
+mod indentation;
+
 use std::ops::Range;
 
 use granit_parser::{ErrorKind, ScanError};
 
 use super::{DEPTH_MAX, start_of};
 use crate::diagnostic::{Report, Severity, Span, quote};
+use indentation::Slip;
 
 pub(super) fn second_document(report: &mut Report, span: Span) {
     report
@@ -63,7 +66,7 @@ pub(super) fn unreadable(error: &ScanError, source: &str, report: &mut Report) {
     }
     let span = start_of(*error.marker());
     let (line, span) = broken_line(source, span);
-    let indent = &line[..line.len() - line.trim_start().len()];
+    let indent = indent_of(line);
     match error.kind() {
         ErrorKind::RecursionLimitExceeded => too_deep(span, report),
         _ if is_unquoted_glob(line) => unquoted_glob(line, span, report),
@@ -86,6 +89,7 @@ pub(super) fn unreadable(error: &ScanError, source: &str, report: &mut Report) {
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
         | ErrorKind::TabAtBlockScalarStart => tab(span, report),
+        kind if let Some(slip) = Slip::find(kind, source, span) => slip.tell(report),
         ErrorKind::MappingValueNotAllowed => {
             report
                 .error("syntax", span, "a second `: ` on this line cannot be read")
@@ -171,7 +175,7 @@ fn broken_line(source: &str, span: Span) -> (&str, Span) {
     let above = span.line.saturating_sub(1);
     if !is_unquoted_glob(line) && above > 0 && is_unquoted_glob(line_at(source, above)) {
         let line = line_at(source, above);
-        let indent = u32::try_from(line.len() - line.trim_start().len()).unwrap_or_default();
+        let indent = columns(indent_of(line));
         let column = indent.saturating_add(1);
         return (
             line,
@@ -189,4 +193,12 @@ fn broken_line(source: &str, span: Span) -> (&str, Span) {
 fn line_at(source: &str, line: u32) -> &str {
     let index = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
     source.lines().nth(index).unwrap_or_default()
+}
+
+fn indent_of(line: &str) -> &str {
+    &line[..line.len() - line.trim_start().len()]
+}
+
+fn columns(text: &str) -> u32 {
+    u32::try_from(text.chars().count()).unwrap_or(u32::MAX - 1)
 }

@@ -1,7 +1,7 @@
 //! `cofferdam check`: what is wrong with a pipeline file, without a hub, a runner or a repository.
 //!
 //! From a file's bytes to remarks on standard output. The exit status is 0 if the file can be used, 1 if it is
-//! refused, 2 if there was nothing to read. Nothing is executed and nothing is written.
+//! refused, 2 if a file could not be read. Nothing is executed and nothing is written.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -17,6 +17,9 @@ use serde::Serialize;
 
 /// Bytes of a file that are read. The language refuses far shorter ones, and says so with its own bound.
 const FILE_BYTES_READ_MAX: u64 = 16 * 1024 * 1024;
+
+/// Exit status where a file could not be read, or there is none.
+const NOTHING_READ: u8 = 2;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
@@ -67,7 +70,13 @@ impl Checked {
 
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let files = if args.files.is_empty() {
-        vec![default_file(Path::new("."))?]
+        match default_file(Path::new(".")) {
+            Ok(file) => vec![file],
+            Err(error) => {
+                super::complain(&error.to_string());
+                return Ok(ExitCode::from(NOTHING_READ));
+            }
+        }
     } else {
         args.files.clone()
     };
@@ -89,7 +98,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     }
     let is_refused = checked.iter().any(|one| one.count(Severity::Error) > 0);
     Ok(match (is_all_read, is_refused) {
-        (false, _) => ExitCode::from(2),
+        (false, _) => ExitCode::from(NOTHING_READ),
         (true, true) => ExitCode::FAILURE,
         (true, false) => ExitCode::SUCCESS,
     })

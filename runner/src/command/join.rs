@@ -12,8 +12,8 @@ use super::{StateArgs, complain, tell};
 use crate::config::Environment;
 use crate::hub_address::HubAddress;
 use crate::identity::StateDir;
-use crate::join::{Join, join};
-use crate::tls::{Fingerprint, Roots};
+use crate::join::{Join, JoinError, join};
+use crate::tls::{DialError, Fingerprint, Roots};
 
 /// Longest CA file that is read, in bytes.
 const CA_BYTES_MAX: u64 = 256 * 1024;
@@ -49,8 +49,6 @@ pub(super) struct JoinArgs {
 }
 
 pub(super) fn run(args: &JoinArgs, environment: &Environment) -> anyhow::Result<()> {
-    let state = StateDir::open(&args.state.dir(environment)?)?;
-    state.refuse_if_joined()?;
     let roots = match (&args.hub_fingerprint, &args.ca_file) {
         (Some(fingerprint), _) => Roots::Fingerprint(*fingerprint),
         (None, Some(path)) => Roots::Pem(read_bounded(path, CA_BYTES_MAX)?),
@@ -62,10 +60,15 @@ pub(super) fn run(args: &JoinArgs, environment: &Environment) -> anyhow::Result<
         token: token(args, environment)?,
         name: args.name.clone().unwrap_or_else(host_name),
     };
+    let trusts_platform = matches!(wish.roots, Roots::Platform);
+    // Nothing is made before the arguments are known to be good.
+    let state = StateDir::open(&args.state.dir(environment)?)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let identity = runtime.block_on(join(wish, &state))?;
+    let identity = runtime
+        .block_on(join(wish, &state))
+        .map_err(|error| with_hint(error, trusts_platform))?;
     tell(&format!(
         "joined {} as runner {}",
         identity.hub, identity.runner
@@ -74,6 +77,19 @@ pub(super) fn run(args: &JoinArgs, environment: &Environment) -> anyhow::Result<
         tell(&format!("labels: {}", identity.labels.join(", ")))?;
     }
     Ok(())
+}
+
+/// A hub that has just been set up has a CA of its own, which no platform knows.
+fn with_hint(error: JoinError, trusts_platform: bool) -> anyhow::Error {
+    match error {
+        JoinError::Dial(DialError::AnotherCertificate { .. }) if trusts_platform => {
+            anyhow::Error::new(error).context(
+                "this hub is not vouched for by any authority that this host knows; if it made its own CA, \
+                 give --hub-fingerprint with what `cofferdam-hub fingerprint` prints there",
+            )
+        }
+        other => other.into(),
+    }
 }
 
 fn token(args: &JoinArgs, environment: &Environment) -> anyhow::Result<SecretString> {

@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::StateArgs;
 use crate::config::{Config, Environment};
-use crate::identity::StateDir;
+use crate::identity::{IdentityError, StateDir};
 use crate::session::Session;
 use crate::wiring::{Runner, build};
 
@@ -25,9 +25,13 @@ pub(super) struct StartArgs {
 pub(super) fn run(args: &StartArgs, environment: &Environment) -> anyhow::Result<()> {
     log_to_stderr(environment, "info");
     let dir = args.state.dir(environment)?;
+    // Nothing is made before it is known that a runner lives here and that it may start.
+    if !dir.exists() {
+        return Err(IdentityError::NotJoined { path: dir }.into());
+    }
+    let config = Config::load(args.config.as_deref(), &dir)?;
     let state = StateDir::open(&dir)?;
     let identity = state.load()?;
-    let config = Config::load(args.config.as_deref(), &dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

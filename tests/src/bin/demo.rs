@@ -2,21 +2,19 @@
 //! push that fails. Ends with exit status 0 if both went as they should.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use cofferdam_tests::engine::{Engine, IMAGE};
-use cofferdam_tests::process::target_dir;
+use cofferdam_tests::process::{program, run, target_dir};
 use cofferdam_tests::{Joined, Repository, World};
-use serde_json::Value;
 
 fn main() -> Result<()> {
     let is_kept = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
         [] => false,
         [flag] if flag == "--keep" => true,
-        _ => bail!("usage: just demo [--keep]"),
+        _ => bail!("usage: ./just demo [--keep]"),
     };
     let temporary = tempfile::Builder::new()
         .prefix("cofferdam-demo-")
@@ -59,15 +57,15 @@ fn main() -> Result<()> {
     title("The live log")?;
     follow(&world, &repository, 1)?;
     let build = world.wait_for_build("demo", 1)?;
-    show(&world, 1, &build)?;
+    show(&world, 1)?;
     ensure!(
         build["state"] == "passed",
         "the first push should have passed"
     );
 
     title("A push with a secret in it")?;
-    // Assembled here, so that this file holds no secret for a scanner to find.
-    let secret = format!("AKIA{}", "Q3EGRIPZ7WJ5TNLV");
+    // Assembled here, so that this file holds no secret for a scanner to find; nobody was ever given this key.
+    let secret = format!("AKIA{}", "THISISNOREALKEY2");
     repository.write(
         "src/config.py",
         format!("aws_access_key_id = \"{secret}\"\n"),
@@ -76,7 +74,7 @@ fn main() -> Result<()> {
     line(repository.push("main")?.trim_end())?;
     follow(&world, &repository, 2)?;
     let build = world.wait_for_build("demo", 2)?;
-    show(&world, 2, &build)?;
+    show(&world, 2)?;
     ensure!(
         build["state"] == "failed",
         "the second push should have failed"
@@ -84,7 +82,8 @@ fn main() -> Result<()> {
 
     title("Done")?;
     if is_kept {
-        keep(temporary, world, runner)
+        line("everything is left running; go on with any of these:\n")?;
+        keep(temporary, world, runner, &repository)
     } else {
         line("everything ran in a temporary directory that is gone now; --keep leaves it running")
     }
@@ -161,39 +160,55 @@ fn follow(world: &World, repository: &Repository, number: u64) -> Result<()> {
     Ok(())
 }
 
-fn show(world: &World, number: u64, build: &Value) -> Result<()> {
+fn show(world: &World, number: u64) -> Result<()> {
     title("What the hub remembers")?;
     line(
         world
             .hub_says(&["build", "show", "demo", &number.to_string()])?
             .trim_end(),
-    )?;
-    for job in build["jobs"].as_array().into_iter().flatten() {
-        for step in job["steps"].as_array().into_iter().flatten() {
-            let receipt = &step["receipt"];
-            let Some(process) = receipt["process"].as_str() else {
-                continue;
-            };
-            let name = step["name"].as_str().unwrap_or_default();
-            let isolation = receipt["isolation"].as_str().unwrap_or_default();
-            line(&format!("receipt   {name}: {process}; {isolation}"))?;
-        }
-    }
-    Ok(())
+    )
 }
 
-fn keep(temporary: tempfile::TempDir, world: World, runner: Joined) -> Result<()> {
-    let dir: PathBuf = temporary.keep();
-    line(&format!("left running in {}", dir.display()))?;
-    line(&format!(
-        "stop it with: kill {} {}",
-        runner.process.id(),
-        world.hub.id()
-    ))?;
-    line(&format!(
-        "push to it from: {}",
-        dir.join("work/demo").display()
-    ))?;
+/// Leaves everything running, and prints the commands with which a person goes on, each whole on its line.
+fn keep(
+    temporary: tempfile::TempDir,
+    world: World,
+    runner: Joined,
+    demo: &Repository,
+) -> Result<()> {
+    // Whoever commits here by hand may have told git nothing of themselves.
+    for (key, value) in [("user.name", "Ada"), ("user.email", "ada@example.com")] {
+        run(demo.git().args(["config", key, value]))?;
+    }
+    let dir = temporary.keep();
+    let hub = program("cofferdam-hub")?;
+    let (hub, data) = (hub.display(), dir.join("hub"));
+    let (work, data) = (demo.work.display(), data.display());
+    let (runner_id, hub_id) = (runner.process.id(), world.hub.id());
+    for (what, command) in [
+        (
+            "take the secret out, and push again",
+            format!(
+                "cd {work} && git rm -q src/config.py && git commit -qm 'Remove the configuration' && git push -u origin main"
+            ),
+        ),
+        (
+            "follow that build",
+            format!("{hub} build logs -f demo 3 --data {data}"),
+        ),
+        ("list all builds", format!("{hub} build list --data {data}")),
+        (
+            "see one, with its receipts",
+            format!("{hub} build show demo 3 --json --data {data}"),
+        ),
+        ("stop it", format!("kill {runner_id} {hub_id}")),
+        (
+            "then remove what it left",
+            format!("rm -rf {}", dir.display()),
+        ),
+    ] {
+        line(&format!("# {what}\n{command}"))?;
+    }
     // The two processes are to outlive this one.
     let _left = std::mem::ManuallyDrop::new((world, runner));
     Ok(())

@@ -26,7 +26,8 @@ const USAGE: &str = "usage: cofferdam-workbench COMMAND
   setup                everything below, once
   guests [--debian]    build the guests (--debian: with Debian's compiler, even if rustup has one)
   engine               make a container engine and an image usable
-  demo [--keep]        set up, then a push and what becomes of it
+  build                the programs and the first-party steps, and where they are
+  demo [--keep]        build, then a push and what becomes of it
   test [ARG]...        set up, then cargo nextest with these arguments
   deny                 licences, sources, who may depend on what, advisories
   tool NAME [ARG]...   run cargo-nextest or cargo-deny, installed if need be
@@ -58,6 +59,7 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ("guests", []) => drop(guests::build(&host, guests::Route::Any)?),
         ("guests", ["--debian"]) => drop(guests::build(&host, guests::Route::DebianOnly)?),
         ("engine", []) => drop(engine::prepare(&host)?),
+        ("build", []) => return suite::build(&host),
         ("demo", arguments) => return suite::demo(&host, arguments),
         ("test", arguments) => return suite::test(&host, arguments),
         ("deny", []) => return suite::deny(&host),

@@ -10,7 +10,15 @@ use crate::host::{Host, Tool, progress};
 use crate::packages::{crates, pins};
 use crate::{engine, guests};
 
-/// Everything that tests and demo need. Quick when nothing is to be done.
+/// What `just demo` takes.
+const DEMO_USAGE: &str = "usage: ./just demo [--keep]
+
+Starts a hub and a runner in a temporary directory, makes a repository, pushes to it, and shows the live
+log; then pushes a secret and shows how that fails. Ends with exit status 0 if both went as they should.
+
+  --keep    leave everything running, and print the commands to go on with";
+
+/// Everything that tests need. Quick when nothing is to be done.
 pub(crate) fn set_up(host: &Host) -> Result<()> {
     guests::build(host, guests::Route::Any)?;
     engine::prepare(host)?;
@@ -58,18 +66,52 @@ pub(crate) fn test(host: &Host, arguments: &[&str]) -> Result<ExitCode> {
     Ok(exit_code(status))
 }
 
-/// Sets up, builds the programs, and runs the demo with these arguments.
-pub(crate) fn demo(host: &Host, arguments: &[&str]) -> Result<ExitCode> {
-    set_up(host)?;
+/// Builds the programs and the first-party steps, and says where they are and what to do with them.
+pub(crate) fn build(host: &Host) -> Result<ExitCode> {
+    guests::build(host, guests::Route::Any)?;
+    if !build_programs(host)? {
+        return Ok(ExitCode::FAILURE);
+    }
+    progress::say(&next_commands(host));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What somebody does who has just built everything.
+fn next_commands(host: &Host) -> String {
+    let programs = host.target.join("debug");
+    let (programs, guests) = (programs.display(), host.guests());
+    format!(
+        "\nthe programs: {programs}/cofferdam and {programs}/cofferdam-hub\n\
+         the steps:    {guests}/secret-scan.wasm and {guests}/checksum-manifest.wasm\n\n\
+         to have the programs on PATH:  install -D -t ~/.local/bin {programs}/cofferdam {programs}/cofferdam-hub\n\
+         to have a step in a repository: install -D -m 644 -t ci {guests}/secret-scan.wasm",
+        guests = guests.display()
+    )
+}
+
+/// Builds the whole workspace, as the tests do, so that nothing is compiled twice.
+fn build_programs(host: &Host) -> Result<bool> {
     progress::say("building the hub and the runner (minutes the first time)");
-    // The whole workspace, as the tests build it, so that nothing is compiled twice.
-    let build = ["build", "--workspace", "--bins"];
-    if !Tool::new("cargo")
-        .args(build)
+    let status = Tool::new("cargo")
+        .args(["build", "--workspace", "--bins"])
         .dir(&host.root)
-        .hand_over()?
-        .success()
-    {
+        .hand_over()?;
+    Ok(status.success())
+}
+
+/// Builds what it needs, and runs the demo with these arguments.
+pub(crate) fn demo(host: &Host, arguments: &[&str]) -> Result<ExitCode> {
+    match arguments {
+        [] | ["--keep"] => {}
+        ["--help" | "-h"] => {
+            progress::say(DEMO_USAGE);
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => bail!("unknown arguments: {}\n{DEMO_USAGE}", arguments.join(" ")),
+    }
+    guests::build(host, guests::Route::Any)?;
+    engine::prepare(host)?;
+    if !build_programs(host)? {
         return Ok(ExitCode::FAILURE);
     }
     let status = Tool::new(host.target.join("debug/demo"))
