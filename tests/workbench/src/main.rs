@@ -26,6 +26,8 @@ const USAGE: &str = "usage: cofferdam-workbench COMMAND
   setup                everything below, once
   guests [--debian]    build the guests (--debian: with Debian's compiler, even if rustup has one)
   engine               make a container engine and an image usable
+  image                make the image that this project's own pipeline runs in
+  self [ARG]...        set that up, then cofferdam run with these arguments on this work tree
   demo [--keep]        set up, then a push and what becomes of it
   test [ARG]...        set up, then cargo nextest with these arguments
   deny                 licences, sources, who may depend on what, advisories
@@ -58,6 +60,8 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ("guests", []) => drop(guests::build(&host, guests::Route::Any)?),
         ("guests", ["--debian"]) => drop(guests::build(&host, guests::Route::DebianOnly)?),
         ("engine", []) => drop(engine::prepare(&host)?),
+        ("image", []) => drop(engine::prepare_rust_image(&host)?),
+        ("self", arguments) => return suite::check_itself(&host, arguments),
         ("demo", arguments) => return suite::demo(&host, arguments),
         ("test", arguments) => return suite::test(&host, arguments),
         ("deny", []) => return suite::deny(&host),
