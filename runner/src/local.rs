@@ -7,11 +7,12 @@
 
 mod attempt;
 mod drive;
+mod facts;
 mod from_plan;
+mod kept;
 mod outcome;
 mod sink;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ use tokio_util::task::TaskTracker;
 use crate::step::Steps;
 use crate::view::{Event, Told};
 
+pub use facts::Facts;
+pub use kept::Kept;
 pub use outcome::rows;
 
 /// Events that nobody has looked at yet. A slow terminal slows the steps down; nothing is lost.
@@ -41,8 +44,12 @@ pub struct LocalBuild {
     pub commit: Commit,
     /// Runs its steps.
     pub steps: Arc<Steps>,
-    /// What every step finds in its environment.
-    pub env: BTreeMap<String, String>,
+    /// What steps find in their environment.
+    pub facts: Arc<Facts>,
+    /// Artifacts and caches.
+    pub kept: Arc<Kept>,
+    /// The user's work tree: artifacts are laid out below its `.cofferdam` at the end.
+    pub project: PathBuf,
     /// Jobs at once.
     pub slots: usize,
     /// Where each step's whole log goes; made by the caller.

@@ -58,6 +58,9 @@ pub trait Keeping: Send + Sync + Debug {
     async fn lay(&self, workspace: &Workspace, log: &dyn LogSink)
     -> Result<Vec<Mount>, StepResult>;
 
+    /// Reads a module from the artifacts of the earlier step of that name.
+    async fn module(&self, path: &str, from: &str) -> Result<Vec<u8>, StepResult>;
+
     /// After the step, before it counts as passed.
     async fn take(
         &self,
@@ -120,10 +123,10 @@ impl Steps {
                 Err(why) => return Ok(no_engine(why)),
             },
             PlannedWork::Wasm(planned) => {
-                let module = self
-                    .checkouts
-                    .module(&site.commit, &planned.module_path)
-                    .await?;
+                let module = match self.module(planned, &site).await? {
+                    Ok(module) => module,
+                    Err(result) => return Ok(result.into()),
+                };
                 (Work::Wasm(wasm_work(planned, module)), &self.wasm)
             }
         };
@@ -139,6 +142,22 @@ impl Steps {
         let end = in_workspace(step, &site, &workspace, (work, executor.as_ref()), log).await;
         workspace.remove().await;
         Ok(end)
+    }
+
+    async fn module(
+        &self,
+        planned: &PlannedWasm,
+        site: &Site<'_>,
+    ) -> Result<Result<Vec<u8>, StepResult>, CheckoutError> {
+        let path = &planned.module_path;
+        match (&planned.module_from, site.keeping) {
+            (None, _) => self.checkouts.module(&site.commit, path).await.map(Ok),
+            (Some(from), Some(keeping)) => Ok(keeping.module(path, from).await),
+            (Some(_), None) => Ok(Err(StepResult::Error {
+                blame: Blame::Ours,
+                why: "nothing is kept of earlier steps here".to_owned(),
+            })),
+        }
     }
 }
 
@@ -184,6 +203,7 @@ async fn in_workspace(
 fn wasm_work(planned: &PlannedWasm, module: Vec<u8>) -> WasmWork {
     let PlannedWasm {
         module_path,
+        module_from: _,
         module_line: _,
         args,
         env,

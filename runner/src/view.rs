@@ -38,6 +38,7 @@ pub use self::model::Model;
 pub use self::plain::Plain;
 pub use self::show::{Screen, Told, show, size_of};
 pub use self::terminal::{Size, Terminal, frame};
+pub(crate) use self::text::{count, size};
 
 /// One of the three ways to show a run.
 #[derive(Debug)]

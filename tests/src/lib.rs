@@ -5,11 +5,13 @@
 //! how the product works inside.
 
 pub mod engine;
+pub mod laptop;
 pub mod not_run;
 pub mod process;
 pub mod repository;
 pub mod world;
 
 pub use engine::Engine;
+pub use laptop::{Laptop, Ran};
 pub use repository::Repository;
 pub use world::{Joined, World};

@@ -1,6 +1,5 @@
 //! `cofferdam run`: the pipeline of a work tree, here, without a hub.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -23,8 +22,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
-use crate::local::{Asked, LocalBuild, Teller, rows};
+use crate::local::{Asked, Facts, Kept, LocalBuild, Teller, rows};
 use crate::text::printable;
 use crate::view::{Event, Screen, Told, View, show, size_of};
 use crate::wiring;
@@ -102,22 +102,15 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
     let dir = place(&tree, environment);
     let head = tree.head(&cancel).await?;
     let snapshot = snapshot(args, &tree, &dir, &cancel).await?;
-    let (name, source) = pipeline_file(&snapshot).await?;
     let push = push(args, head.as_ref())?;
     let changed = changed(args, &tree, &snapshot, &cancel).await?;
-    let changed = match &changed {
-        Some(paths) => ChangedFiles::Known(paths),
-        None => ChangedFiles::Unknown,
-    };
-    let Resolution {
-        outcome,
-        diagnostics,
-    } = resolve(&source, &push, changed);
-    for remark in &diagnostics {
-        writeln!(io::stderr(), "{}", remark.render(&source, name))?;
-    }
-    let Some(plan) = plan_of(outcome, args.step.as_deref())? else {
+    let Some(whole) = plan(&snapshot, &push, changed.as_deref()).await? else {
         return Ok(ExitCode::FAILURE);
+    };
+    let kept = kept(args, &whole, &dir)?;
+    let plan = match &args.step {
+        Some(step) => one_step(whole, step)?,
+        None => whole,
     };
     let config = Config::load(args.config.as_deref(), &dir)?;
     let tasks = TaskTracker::new();
@@ -133,7 +126,9 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
     })
     .await;
     let build = LocalBuild {
-        env: env(&tree, &push, &snapshot, &cancel).await?,
+        facts: Arc::new(facts(&tree, push, &snapshot, (&plan, &cancel)).await?),
+        kept,
+        project: tree.root().to_owned(),
         commit: snapshot.commit,
         steps: Arc::new(steps),
         slots: usize::from(config.slots),
@@ -323,21 +318,38 @@ async fn changed(
     })
 }
 
-/// What is to run; `None` if the file is refused, which its diagnostics said.
-fn plan_of(outcome: Outcome, only: Option<&str>) -> anyhow::Result<Option<Plan>> {
-    let mut plan = match outcome {
-        Outcome::Planned(plan) => plan,
-        Outcome::NothingSelected(why) => bail!("nothing to run: {}", printable(&why)),
-        Outcome::Invalid => return Ok(None),
-    };
-    if let Some(step) = only {
-        keep_one(&mut plan, step)?;
+/// What is to run; `None` if the file is refused. Says what the file's reader has to say of it.
+async fn plan(
+    snapshot: &Snapshot,
+    push: &Push,
+    changed: Option<&[String]>,
+) -> anyhow::Result<Option<Plan>> {
+    let (name, source) = pipeline_file(snapshot).await?;
+    let changed = changed.map_or(ChangedFiles::Unknown, ChangedFiles::Known);
+    let Resolution {
+        outcome,
+        diagnostics,
+    } = resolve(&source, push, changed);
+    for remark in &diagnostics {
+        writeln!(io::stderr(), "{}", remark.render(&source, name))?;
     }
-    Ok(Some(plan))
+    match outcome {
+        Outcome::Planned(plan) => Ok(Some(plan)),
+        Outcome::NothingSelected(why) => bail!("nothing to run: {}", printable(&why)),
+        Outcome::Invalid => Ok(None),
+    }
+}
+
+/// What steps keep. One step alone gets what the last run of the others left.
+fn kept(args: &RunArgs, whole: &Plan, dir: &Path) -> anyhow::Result<Arc<Kept>> {
+    let is_fresh = args.step.is_none();
+    let kept = Kept::open(dir, whole, is_fresh, Arc::new(SystemClock))
+        .with_context(|| format!("could not use {}", dir.display()))?;
+    Ok(Arc::new(kept))
 }
 
 /// Leaves the one step of this name in the plan.
-fn keep_one(plan: &mut Plan, name: &str) -> anyhow::Result<()> {
+fn one_step(mut plan: Plan, name: &str) -> anyhow::Result<Plan> {
     let names: Vec<String> = plan
         .jobs
         .iter()
@@ -363,44 +375,35 @@ fn keep_one(plan: &mut Plan, name: &str) -> anyhow::Result<()> {
     }
     job.steps.truncate(1);
     plan.jobs = vec![job];
-    Ok(())
+    Ok(plan)
 }
 
-/// What Bitbucket sets and is true here.
-async fn env(
+/// What steps may know of the build. The owner and the name are those of the remote, if there is one.
+async fn facts(
     tree: &WorkTree,
-    push: &Push,
+    push: Push,
     snapshot: &Snapshot,
-    cancel: &CancellationToken,
-) -> anyhow::Result<BTreeMap<String, String>> {
-    let mut env = BTreeMap::new();
-    let mut put = |name: &str, value: &str| env.insert(name.to_owned(), value.to_owned());
-    put("CI", "true");
-    put("BITBUCKET_BUILD_NUMBER", "1");
-    put("BITBUCKET_CLONE_DIR", crate::executor::container::CLONE_DIR);
-    put("BITBUCKET_COMMIT", snapshot.commit.id().as_str());
-    match &push.reference {
-        Reference::Branch(branch) => put("BITBUCKET_BRANCH", branch),
-        Reference::Tag(tag) => put("BITBUCKET_TAG", tag),
-        Reference::PullRequest {
-            source,
-            destination,
-        } => {
-            put("BITBUCKET_PR_DESTINATION_BRANCH", destination);
-            put("BITBUCKET_BRANCH", source)
-        }
-    };
+    (plan, cancel): (&Plan, &CancellationToken),
+) -> anyhow::Result<Facts> {
     let origin = tree.origin(cancel).await?;
-    let slug = origin
+    let mut names = origin
         .as_deref()
-        .and_then(|url| url.trim_end_matches('/').rsplit(['/', ':']).next())
-        .map(|name| name.trim_end_matches(".git").to_owned())
-        .or_else(|| Some(tree.root().file_name()?.to_str()?.to_owned()));
-    if let Some(slug) = slug {
-        put("BITBUCKET_REPO_SLUG", &slug);
-        put("BITBUCKET_REPO_FULL_NAME", &slug);
-    }
-    Ok(env)
+        .map(|url| url.trim_end_matches('/').trim_end_matches(".git"))
+        .unwrap_or_default()
+        .rsplit(['/', ':'])
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned);
+    let slug = names
+        .next()
+        .or_else(|| Some(tree.root().file_name()?.to_str()?.to_owned()))
+        .unwrap_or_default();
+    Ok(Facts {
+        commit: snapshot.commit.id().as_str().to_owned(),
+        reference: push.reference,
+        owner: names.next().unwrap_or_default(),
+        slug,
+        custom: plan.variables.clone(),
+    })
 }
 
 /// A fresh directory for the logs of this run; those of the last one are removed.

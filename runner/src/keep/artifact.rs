@@ -15,11 +15,11 @@ use cap_fs_ext::DirExt as _;
 use cap_std::fs::Dir;
 
 use super::glob::{Pattern, PatternFault};
-use super::pack::{Captured, Label, Reader, Writer};
+use super::pack::{Captured, Kind, Label, Reader, Writer};
 use super::path::KeptPath;
 use super::store::{self, Part};
 use super::walk::{Found, Scope, walk};
-use super::{Bounds, KeepError, lay};
+use super::{Bounds, KeepError, Limit, lay};
 
 pub use super::lay::Laid;
 
@@ -239,6 +239,36 @@ pub fn restore(
         Some(mut pack) => lay::lay(&mut pack, workspace, &KeptPath::root(), bounds).map(Some),
         None => Ok(None),
     }
+}
+
+/// Reads one file of an artifact; `None` if there is no artifact of that id, or no such file in it. More than `bytes_max`
+/// is an error. What stands before the file in the artifact is read as well.
+pub fn read(
+    store: &Dir,
+    id: &ArtifactId,
+    path: &KeptPath,
+    bytes_max: u64,
+    bounds: &Bounds,
+) -> Result<Option<Vec<u8>>, KeepError> {
+    let Some(mut pack) = Reader::open(store, &id.entry_name())? else {
+        return Ok(None);
+    };
+    while let Some(entry) = pack.next_entry()? {
+        let Kind::File(facts) = entry.kind else {
+            continue;
+        };
+        if entry.path != *path {
+            pack.copy_to(&entry.path, &facts, &mut io::sink(), bounds)?;
+            continue;
+        }
+        if facts.bytes > bytes_max {
+            return Err(KeepError::limit(Limit::Bytes(bytes_max), path));
+        }
+        let mut content = Vec::new();
+        pack.copy_to(path, &facts, &mut content, bounds)?;
+        return Ok(Some(content));
+    }
+    Ok(None)
 }
 
 /// The artifacts in a store, by the place of their steps in the plan.

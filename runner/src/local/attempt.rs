@@ -1,6 +1,5 @@
 //! One job of a local build on its way through its steps.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,8 +12,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::drive::Said;
+use super::kept::StepKeeping;
 use super::sink::LocalLog;
-use super::{Teller, from_plan, outcome};
+use super::{Facts, Kept, Teller, from_plan, outcome};
 use crate::step::{Site, Steps, tell_the_end};
 
 /// A job that was given a slot.
@@ -24,7 +24,8 @@ pub(super) struct Attempt {
     pub(super) steps: Vec<(usize, StepPlan)>,
     pub(super) runs: Arc<Steps>,
     pub(super) commit: Commit,
-    pub(super) env: BTreeMap<String, String>,
+    pub(super) facts: Arc<Facts>,
+    pub(super) kept: Arc<Kept>,
     pub(super) log_dir: PathBuf,
     pub(super) told: Teller,
     pub(super) said: mpsc::Sender<Said>,
@@ -59,12 +60,13 @@ impl Attempt {
             tracing::warn!(path = %path.display(), %error, "no log file");
         }
         let log = LocalLog::new(index, self.told.clone(), file.ok());
+        let keeping = StepKeeping::new(&self.kept, plan, self.cancel.clone());
         let site = Site {
             commit: self.commit.clone(),
             workspace: format!("step-{index}"),
-            env: &self.env,
+            env: &self.facts.env(plan),
             cancel: &self.cancel,
-            keeping: None,
+            keeping: Some(&keeping),
         };
         let end = self.runs.run(&from_plan::step(plan), site, &log).await;
         tell_the_end(&end.result, &log).await;

@@ -3,16 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use cofferdam_git::LOCAL_OUTPUT_DIR;
 use cofferdam_pipeline::StepPlan;
 use cofferdam_pipeline::progress::{
     BuildEnd, Effect, Event as Happened, JobIndex, JobState, Outline, Progress, StepEnd,
     StepOutcome, StepPlace,
 };
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, log_name};
 use super::{LocalBuild, outcome};
+use crate::text::chain;
 use crate::view::Event;
 
 /// What the jobs and the person say to the loop, not yet heard. Each job says two things a step.
@@ -79,6 +82,7 @@ impl Drive {
             self.fill_slots();
             self.ask_next().await;
             if let Some(end) = self.ended {
+                self.collect().await;
                 let state = outcome::state(end);
                 self.tell(Event::Ended { state }).await;
                 return end;
@@ -210,13 +214,41 @@ impl Drive {
                     .collect(),
                 runs: Arc::clone(&self.build.steps),
                 commit: self.build.commit.clone(),
-                env: self.build.env.clone(),
+                facts: Arc::clone(&self.build.facts),
+                kept: Arc::clone(&self.build.kept),
                 log_dir: self.build.log_dir.clone(),
                 told: self.build.told.clone(),
                 said: self.said.clone(),
                 cancel,
             };
             self.build.tasks.spawn(attempt.run());
+        }
+    }
+
+    /// Gives the user what the steps left, whatever became of them. A failure is told and changes no step's end.
+    async fn collect(&self) {
+        let (kept, project) = (Arc::clone(&self.build.kept), self.build.project.clone());
+        // A cancelled build's artifacts are laid out too; only the end of the program stops that.
+        let collect = move || kept.collect(&project, CancellationToken::new());
+        let collected = match spawn_blocking(collect).await {
+            Ok(Ok(collected)) => collected,
+            Ok(Err(error)) => {
+                let why = chain(&error);
+                tracing::error!(why, "the artifacts were not laid out");
+                return;
+            }
+            Err(error) => {
+                tracing::error!(%error, "the artifacts were not laid out");
+                return;
+            }
+        };
+        for step in collected {
+            let Ok(index) = u16::try_from(step.ordinal) else {
+                continue;
+            };
+            let path = format!("{LOCAL_OUTPUT_DIR}/artifacts/{}/", step.folder);
+            let bytes = step.laid.bytes;
+            self.tell(Event::Artifact { index, path, bytes }).await;
         }
     }
 

@@ -42,13 +42,11 @@ pub(super) fn step(step: &StepPlan) -> PlannedStep {
 }
 
 /// What a step asks of its build that a local run cannot give yet, and the line that asks. A deployment and a
-/// concurrency group are honoured by there being one run in a work tree; a cache that is not kept is only slow.
+/// concurrency group are honoured by there being one run in a work tree.
 fn beyond_this_host(step: &StepPlan) -> Option<(&'static str, u32)> {
-    let upload = step.artifacts.upload.first();
     let clone = step.clone.line.filter(|_| !step.clone.enabled);
     let lfs = step.clone.line.filter(|_| step.clone.lfs);
     [
-        upload.map(|upload| ("artifacts", upload.line)),
         step.services
             .first()
             .map(|service| ("services", service.line)),
@@ -113,13 +111,13 @@ fn wasm(step: WasmStep) -> PlannedWork {
         what: what.to_owned(),
         line,
     };
-    let module_path = match module {
-        ModuleRef::Path(path) => path,
+    let (module_path, module_from) = match module {
+        ModuleRef::Path(path) => (path, None),
+        ModuleRef::Artifact { path, from } => (path, Some(from)),
         ModuleRef::FirstParty(name) => {
             return unsupported(&format!("module: step:{name}"), module_line);
         }
         ModuleRef::Oci { .. } => return unsupported("module: oci://…", module_line),
-        ModuleRef::Artifact { .. } => return unsupported("module: artifact", module_line),
     };
     if let Some(secret) = secrets.first() {
         return unsupported("grants.secrets", secret.line);
@@ -132,6 +130,7 @@ fn wasm(step: WasmStep) -> PlannedWork {
     }
     PlannedWork::Wasm(PlannedWasm {
         module_path,
+        module_from,
         module_line,
         args,
         env,

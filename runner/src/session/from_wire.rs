@@ -123,6 +123,7 @@ fn wasm(spec: WasmSpec) -> PlannedWasm {
     } = limits;
     PlannedWasm {
         module_path: module,
+        module_from: None,
         module_line,
         args,
         env,

@@ -36,11 +36,13 @@ pub enum PlannedWork {
     },
 }
 
-/// A WASI module, by its path in the commit.
+/// A WASI module.
 #[derive(Debug)]
 pub struct PlannedWasm {
-    /// Where it is in the commit.
+    /// Where it is in the commit, or in the artifacts of an earlier step.
     pub module_path: String,
+    /// That step's name; `None` if the module is a file of the commit.
+    pub module_from: Option<String>,
     /// The line that names it.
     pub module_line: u32,
     /// Its arguments.

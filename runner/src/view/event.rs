@@ -54,13 +54,13 @@ pub enum Event {
         /// Which.
         index: u16,
     },
-    /// A step left a file.
+    /// A step left files.
     Artifact {
         /// Which.
         index: u16,
-        /// Where it lies now, as the user would write it.
+        /// The directory in which they lie now, as the user would write it.
         path: String,
-        /// Its size.
+        /// Their size.
         bytes: u64,
     },
     /// The user wants an end; running steps are being stopped.

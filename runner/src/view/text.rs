@@ -191,7 +191,7 @@ pub(super) fn duration(duration: Duration) -> String {
 }
 
 /// A size for people: `12 bytes`, `1.5 KiB`.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     if bytes < 1024 {
         return format!("{bytes} bytes");
     }
@@ -209,7 +209,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// A number and its noun: `1 step`, `2 steps`.
-pub(super) fn count(number: usize, noun: &str) -> String {
+pub(crate) fn count(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }

@@ -60,7 +60,7 @@ pub(super) fn program(lines: &[String], marker: &Marker) -> String {
 }
 
 /// One word of the shell, whatever is in `text`. A NUL byte cannot be in it (`step` refuses it).
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 

@@ -421,9 +421,14 @@ impl<'a> Life<'a> {
         } else {
             format!("{user}:{group}")
         };
-        let lines = [format!(
-            "chown -R -h {owner} {CLONE_DIR} && chmod -R u+rwX {CLONE_DIR}"
-        )];
+        let mounted = self.run.mounts.iter().map(|mount| mount.guest.as_str());
+        let lines: Vec<String> = std::iter::once(CLONE_DIR)
+            .chain(mounted)
+            .map(|place| {
+                let place = shell::quote(place);
+                format!("chown -R -h {owner} {place} && chmod -R u+rwX {place}")
+            })
+            .collect();
         let docker = self.executor.engine.docker();
         let meter = Meter::new(0);
         let reclaimed = async {

@@ -10,6 +10,7 @@ use std::io::{self, Read, Write};
 
 const USAGE: &str = "usage: fs read|list|stat|mkdir|remove|rmdir PATH
        fs write|append PATH TEXT
+       fs write-below DIRECTORY PATH TEXT
        fs truncate PATH LENGTH
        fs link|rename FROM TO
        fs symlink TARGET LINK";
@@ -37,6 +38,9 @@ fn perform(words: &[&str]) -> Option<io::Result<()>> {
         ["remove", path] => fs::remove_file(path),
         ["rmdir", path] => fs::remove_dir(path),
         ["write", path, text] => fs::write(path, text),
+        ["write-below", directory, path, text] => {
+            fs::create_dir(directory).and_then(|()| fs::write(path, text))
+        }
         ["append", path, text] => append(path, text),
         ["truncate", path, length] => truncate(path, length.parse().ok()?),
         ["link", from, to] => make_link(from, to),
