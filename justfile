@@ -30,6 +30,10 @@ fmt:
 lint:
     cargo clippy --workspace --all-targets --locked -- -D warnings
 
+# Check format, lints and secrets with Cofferdam itself: `cofferdam run` on cofferdam.yml
+self *args:
+    @{{workbench}} self {{args}}
+
 # Check licences, sources, advisories, and who may depend on what
 deny:
     @{{workbench}} deny
@@ -45,6 +49,10 @@ guests *args:
 # Make a container engine usable and say which in target/engine.json
 engine:
     @{{workbench}} engine
+
+# Make the image that cofferdam.yml names, offline, from files of this host
+image:
+    @{{workbench}} image
 
 # Synthesise a counter with Yosys as a step: 69 MB of wasm that nobody here wrote
 yosys *width:

@@ -136,8 +136,10 @@ fn a_ca_that_somebody_knows_is_not_replaced_unasked() {
 fn an_operators_chain_ends_with_what_can_be_pinned() {
     let dir = tempfile::tempdir().unwrap();
     let data = DataDir::open(&dir.path().join("data")).unwrap();
-    let issuer = Ca::open(&data, clock().as_ref()).unwrap();
-    let issued = issuer.issue(&names(&["localhost"]), clock().now()).unwrap();
+    let authority = Ca::open(&data, clock().as_ref()).unwrap();
+    let issued = authority
+        .issue(&names(&["localhost"]), clock().now())
+        .unwrap();
     let (leaf, ca) = issued.chain_pem.split_at(
         issued
             .chain_pem

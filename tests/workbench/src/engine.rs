@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::json;
 
 use crate::host::{Host, Tool, progress};
@@ -59,6 +59,11 @@ impl Kind {
 }
 
 impl Engine {
+    /// What the engine's commands, and a runner that starts it, must find in their environment.
+    pub(crate) fn environment(&self) -> &[(OsString, OsString)] {
+        &self.environment
+    }
+
     fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Tool {
         Tool::new(&self.program)
             .envs(&self.environment)
@@ -74,7 +79,7 @@ impl Engine {
             "never",
             "--network",
             "none",
-            image::TAG,
+            image::busybox::TAG,
             "true",
         ];
         self.command(run).output()?;
@@ -83,22 +88,45 @@ impl Engine {
 }
 
 /// Makes an engine usable if there is a way, and writes `target/engine.json` in either case.
-pub(crate) fn prepare(host: &Host) -> Result<()> {
+pub(crate) fn prepare(host: &Host) -> Result<Option<Engine>> {
     progress::stage("engine", || {
         fs::create_dir_all(&host.target)?;
-        let (facts, summary) = match make_usable(host) {
-            Ok(engine) => describe(&engine)?,
+        let (engine, (facts, summary)) = match make_usable(host) {
+            Ok(engine) => {
+                let described = describe(&engine)?;
+                (Some(engine), described)
+            }
             Err(error) => {
                 let reason = format!("{error:#}");
                 let summary = format!("none: {}", reason.lines().next().unwrap_or("?"));
-                (json!({ "engine": null, "reason": reason }), summary)
+                let facts = json!({ "engine": null, "reason": reason });
+                (None, (facts, summary))
             }
         };
         let path = host.target.join("engine.json");
         fs::write(&path, serde_json::to_string_pretty(&facts)? + "\n")
             .with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(((), summary))
+        Ok((engine, summary))
     })
+}
+
+/// Makes the image that this project's own pipeline runs in, unless the engine has it.
+pub(crate) fn prepare_rust_image(host: &Host) -> Result<Engine> {
+    let Some(engine) = prepare(host)? else {
+        bail!(
+            "no container engine: {}",
+            read_reason(host)?.unwrap_or_default()
+        );
+    };
+    progress::stage("image", || {
+        let (tag, made) = image::rust::ensure(host, &engine)?;
+        let how = match made {
+            image::Made::Before => "unchanged".to_owned(),
+            image::Made::Now(bytes) => format!("made from {} MB", bytes / 1_000_000),
+        };
+        Ok(((), format!("{tag}, {how}")))
+    })?;
+    Ok(engine)
 }
 
 /// Why there is no engine, as the last [`prepare`] found it; `None` when there is one.
@@ -137,7 +165,7 @@ fn make_usable(host: &Host) -> Result<Engine> {
 }
 
 fn try_out(host: &Host, engine: &Engine) -> Result<()> {
-    image::ensure(host, engine)?;
+    image::busybox::ensure(host, engine)?;
     engine.run_one()
 }
 
@@ -242,10 +270,10 @@ fn describe(engine: &Engine) -> Result<(serde_json::Value, String)> {
             Kind::Podman => json!(["system", "service", "--time=0", "unix://SOCKET"]),
             Kind::Docker => json!(null),
         },
-        "image": image::TAG,
+        "image": image::busybox::TAG,
         "reason": null,
     });
-    Ok((facts, format!("{name} {version}, {}", image::TAG)))
+    Ok((facts, format!("{name} {version}, {}", image::busybox::TAG)))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ mod recipes;
 mod rust_target;
 mod stamp;
 
-pub(crate) use rust_target::Route;
+pub(crate) use rust_target::{Route, TARGET, Toolchain};
 
 use recipes::Recipe;
 

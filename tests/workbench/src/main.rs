@@ -27,6 +27,8 @@ const USAGE: &str = "usage: cofferdam-workbench COMMAND
   guests [--debian]    build the guests (--debian: with Debian's compiler, even if rustup has one)
   engine               make a container engine and an image usable
   build                the programs and the first-party steps, and where they are
+  image                make the image that this project's own pipeline runs in
+  self [ARG]...        set that up, then cofferdam run with these arguments on this work tree
   demo [--keep]        build, then a push and what becomes of it
   test [ARG]...        set up, then cargo nextest with these arguments
   deny                 licences, sources, who may depend on what, advisories
@@ -60,6 +62,8 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ("guests", ["--debian"]) => drop(guests::build(&host, guests::Route::DebianOnly)?),
         ("engine", []) => drop(engine::prepare(&host)?),
         ("build", []) => return suite::build(&host),
+        ("image", []) => drop(engine::prepare_rust_image(&host)?),
+        ("self", arguments) => return suite::check_itself(&host, arguments),
         ("demo", arguments) => return suite::demo(&host, arguments),
         ("test", arguments) => return suite::test(&host, arguments),
         ("deny", []) => return suite::deny(&host),

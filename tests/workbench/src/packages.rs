@@ -2,5 +2,7 @@
 
 pub(crate) mod apt;
 pub(crate) mod crates;
+pub(crate) mod installed;
 pub(crate) mod pins;
 pub(crate) mod pip;
+pub(crate) mod vendor;

@@ -121,6 +121,23 @@ pub(crate) fn demo(host: &Host, arguments: &[&str]) -> Result<ExitCode> {
     Ok(exit_code(status))
 }
 
+/// Builds the runner and has it run this project's own pipeline on this work tree.
+pub(crate) fn check_itself(host: &Host, arguments: &[&str]) -> Result<ExitCode> {
+    let engine = engine::prepare_rust_image(host)?;
+    let build = ["build", "--package", "cofferdam-runner", "--bins"];
+    let status = Tool::new("cargo").args(build).dir(&host.root).hand_over()?;
+    if !status.success() {
+        return Ok(ExitCode::FAILURE);
+    }
+    let status = Tool::new(host.target.join("debug/cofferdam"))
+        .arg("run")
+        .args(arguments)
+        .envs(engine.environment())
+        .dir(&host.root)
+        .hand_over()?;
+    Ok(exit_code(status))
+}
+
 /// Hands over to one of cargo's extensions, installed if need be.
 pub(crate) fn tool(host: &Host, name: &str, arguments: &[&str]) -> Result<ExitCode> {
     let Some(pin) = [pins::NEXTEST, pins::DENY]

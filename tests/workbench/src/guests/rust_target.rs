@@ -18,7 +18,7 @@ use crate::host::{Host, Tool};
 mod debian;
 
 /// The one target that guests are built for.
-pub(super) const TARGET: &str = "wasm32-wasip1";
+pub(crate) const TARGET: &str = "wasm32-wasip1";
 
 /// rustup gives up sooner when nothing answers; a slow line needs a minute for 20 MB.
 const RUSTUP_LIMIT: Duration = Duration::from_mins(5);
@@ -54,11 +54,12 @@ pub(crate) enum Route {
 
 /// The toolchain that rust-toolchain.toml names, as rustup installed it.
 #[derive(Debug)]
-struct Toolchain {
-    version: String,
-    sysroot: PathBuf,
+pub(crate) struct Toolchain {
+    /// What `rustc -vV` says.
+    pub(crate) version: String,
+    pub(crate) sysroot: PathBuf,
     /// The host's own target triple.
-    triple: String,
+    pub(crate) triple: String,
 }
 
 impl Toolchain {
@@ -72,6 +73,26 @@ impl Toolchain {
             sysroot: PathBuf::from(rustc(&["--print", "sysroot"])?.trim()),
             version,
         })
+    }
+
+    /// The toolchain with [`TARGET`] of its own, which rustup adds if need be.
+    ///
+    /// Debian's packages will not do here: theirs is a second compiler.
+    pub(crate) fn with_target(host: &Host) -> Result<Self> {
+        let toolchain = Self::of(host)?;
+        if !toolchain.has_target() {
+            add_by_rustup(host, &toolchain)
+                .with_context(|| format!("the toolchain has no {TARGET}"))?;
+        }
+        Ok(toolchain)
+    }
+
+    /// `1.95.0`
+    pub(crate) fn release(&self) -> Result<&str> {
+        self.version
+            .lines()
+            .find_map(|line| line.strip_prefix("release: "))
+            .context("rustc -vV names no release")
     }
 
     fn has_target(&self) -> bool {

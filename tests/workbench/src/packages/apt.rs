@@ -166,7 +166,7 @@ fn parse_package(text: &str) -> Option<Package> {
 }
 
 /// `name:arch (>= 1) | other` is `name`.
-fn dependency(text: &str) -> Option<&str> {
+pub(super) fn dependency(text: &str) -> Option<&str> {
     text.split(['|', '(', ':', ' '])
         .map(str::trim)
         .find(|word| !word.is_empty())
