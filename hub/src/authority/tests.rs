@@ -163,7 +163,7 @@ fn an_operators_chain_ends_with_what_can_be_pinned() {
         opened.map(|authority| authority.fingerprint().to_owned())
     };
     let whole = open(&format!("{leaf}{ca}"), &issued.key_pem).unwrap();
-    assert_eq!(whole, fingerprint(issuer.der()));
+    assert_eq!(whole, fingerprint(authority.der()));
     assert!(open(&own, &key.serialize_pem()).is_ok());
     let refused = open(leaf, &issued.key_pem).unwrap_err().to_string();
     assert!(
