@@ -314,6 +314,16 @@ impl Environment {
         }
     }
 
+    /// One variable that the user named. It is read when it is asked for, so that nothing else is kept.
+    #[expect(
+        clippy::disallowed_methods,
+        clippy::unused_self,
+        reason = "this is where the environment is read"
+    )]
+    pub fn variable(&self, name: &str) -> Option<OsString> {
+        std::env::var_os(name)
+    }
+
     /// Where a runner keeps its state: `/var/lib/cofferdam` for root, else
     /// `$XDG_STATE_HOME/cofferdam` or `~/.local/state/cofferdam`.
     pub fn state_dir(&self) -> Result<PathBuf, ConfigError> {

@@ -15,9 +15,12 @@ pub mod hub_address;
 pub mod keep;
 pub mod process;
 pub mod receipt;
+pub mod secrets;
 pub mod text;
 pub mod tls;
 pub mod workspace;
+
+pub mod mask;
 
 pub mod identity;
 

@@ -25,6 +25,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::mask::Masks;
+use crate::secrets::Secrets;
 use crate::step::Steps;
 use crate::view::{Event, Told};
 
@@ -46,6 +48,10 @@ pub struct LocalBuild {
     pub steps: Arc<Steps>,
     /// What steps find in their environment.
     pub facts: Arc<Facts>,
+    /// For scripts all of them, for a module those that it is granted.
+    pub secrets: Arc<Secrets>,
+    /// What of them no log shows.
+    pub masks: Arc<Masks>,
     /// Artifacts and caches.
     pub kept: Arc<Kept>,
     /// The user's work tree: artifacts are laid out below its `.cofferdam` at the end.

@@ -118,6 +118,7 @@ impl Steps {
             PlannedWork::Unsupported { what, line } => {
                 return Ok(unsupported(what, *line));
             }
+            PlannedWork::Lacking { what, line } => return Ok(lacking(what, *line)),
             PlannedWork::Script(script) => match &self.container {
                 Ok(executor) => (Work::Script(script.clone()), executor),
                 Err(why) => return Ok(no_engine(why)),
@@ -226,6 +227,15 @@ fn wasm_work(planned: &PlannedWasm, module: Vec<u8>) -> WasmWork {
 
 fn unsupported(what: &str, line: u32) -> StepEnd {
     let why = format!("line {line}: `{what}` is not supported yet, so this step cannot run");
+    StepResult::Error {
+        blame: Blame::User,
+        why,
+    }
+    .into()
+}
+
+fn lacking(what: &str, line: u32) -> StepEnd {
+    let why = format!("line {line}: this step lacks {what}");
     StepResult::Error {
         blame: Blame::User,
         why,

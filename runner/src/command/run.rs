@@ -1,5 +1,7 @@
 //! `cofferdam run`: the pipeline of a work tree, here, without a hub.
 
+mod secrets;
+
 use std::fs;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -22,9 +24,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::secrets::SecretArgs;
 use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
 use crate::local::{Asked, Facts, Kept, LocalBuild, Teller, rows};
+use crate::mask::Masks;
 use crate::text::printable;
 use crate::view::{Event, Screen, Told, View, show, size_of};
 use crate::wiring;
@@ -62,6 +66,9 @@ pub(super) struct RunArgs {
     /// What changed since this commit decides conditions on changed files [default: what was not pushed yet]
     #[arg(long, value_name = "REVISION")]
     since: Option<String>,
+
+    #[command(flatten)]
+    secrets: SecretArgs,
 
     /// Every line as it comes, each with its step's name; the default where there is no terminal
     #[arg(long, conflicts_with = "events")]
@@ -112,6 +119,8 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
         Some(step) => one_step(whole, step)?,
         None => whole,
     };
+    let secrets = args.secrets.read(environment)?;
+    let masks = Masks::new(&secrets).context("the secrets cannot be masked")?;
     let config = Config::load(args.config.as_deref(), &dir)?;
     let tasks = TaskTracker::new();
     let modules = environment.module_cache_dir();
@@ -126,6 +135,8 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
     })
     .await;
     let build = LocalBuild {
+        secrets: Arc::new(secrets),
+        masks: Arc::new(masks),
         facts: Arc::new(facts(&tree, push, &snapshot, (&plan, &cancel)).await?),
         kept,
         project: tree.root().to_owned(),
@@ -220,6 +231,7 @@ fn command(args: &RunArgs) -> String {
         commit,
         step: _,
         since,
+        secrets,
         plain: _,
         events: _,
         config: _,
@@ -235,6 +247,7 @@ fn command(args: &RunArgs) -> String {
             line.extend([" ", option, " ", &printable(value)]);
         }
     }
+    line.push_str(&secrets.words());
     line
 }
 

@@ -1,12 +1,13 @@
 //! One job of a local build on its way through its steps.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use cofferdam_git::Commit;
-use cofferdam_pipeline::StepPlan;
 use cofferdam_pipeline::progress::{JobIndex, StepOutcome, StepPlace};
+use cofferdam_pipeline::{StepKind, StepPlan};
 use cofferdam_protocol::report::StepResult;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,8 @@ use super::drive::Said;
 use super::kept::StepKeeping;
 use super::sink::LocalLog;
 use super::{Facts, Kept, Teller, from_plan, outcome};
+use crate::mask::Masks;
+use crate::secrets::Secrets;
 use crate::step::{Site, Steps, tell_the_end};
 
 /// A job that was given a slot.
@@ -25,6 +28,8 @@ pub(super) struct Attempt {
     pub(super) runs: Arc<Steps>,
     pub(super) commit: Commit,
     pub(super) facts: Arc<Facts>,
+    pub(super) secrets: Arc<Secrets>,
+    pub(super) masks: Arc<Masks>,
     pub(super) kept: Arc<Kept>,
     pub(super) log_dir: PathBuf,
     pub(super) told: Teller,
@@ -59,18 +64,38 @@ impl Attempt {
         if let Err(error) = &file {
             tracing::warn!(path = %path.display(), %error, "no log file");
         }
-        let log = LocalLog::new(index, self.told.clone(), file.ok());
+        let log = LocalLog::new(
+            (index, self.told.clone()),
+            file.ok(),
+            Arc::clone(&self.masks),
+        );
         let keeping = StepKeeping::new(&self.kept, plan, self.cancel.clone());
         let site = Site {
             commit: self.commit.clone(),
             workspace: format!("step-{index}"),
-            env: &self.facts.env(plan),
+            env: &self.env(plan),
             cancel: &self.cancel,
             keeping: Some(&keeping),
         };
-        let end = self.runs.run(&from_plan::step(plan), site, &log).await;
+        let end = self
+            .runs
+            .run(&from_plan::step(plan, &self.secrets), site, &log)
+            .await;
+        log.finish().await;
         tell_the_end(&end.result, &log).await;
+        log.finish().await;
         end.result
+    }
+
+    /// A script finds every secret in its environment, as secured variables are found there. A module finds those that it is
+    /// granted, which `from_plan` hands to it.
+    fn env(&self, plan: &StepPlan) -> BTreeMap<String, String> {
+        let mut env = self.facts.env(plan);
+        if matches!(plan.kind, StepKind::Script(_)) {
+            let secrets = self.secrets.iter();
+            env.extend(secrets.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        }
+        env
     }
 }
 

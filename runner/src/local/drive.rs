@@ -215,6 +215,8 @@ impl Drive {
                 runs: Arc::clone(&self.build.steps),
                 commit: self.build.commit.clone(),
                 facts: Arc::clone(&self.build.facts),
+                secrets: Arc::clone(&self.build.secrets),
+                masks: Arc::clone(&self.build.masks),
                 kept: Arc::clone(&self.build.kept),
                 log_dir: self.build.log_dir.clone(),
                 told: self.build.told.clone(),

@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use cofferdam_pipeline::{
     Clock, GrantRequest, ImagePlan, LimitRequest, ModuleRef, NetGrant, PathGrant, Random,
-    ScriptStep, StepKind, StepPlan, WasmStep,
+    ScriptStep, SecretDelivery, SecretGrant, StepKind, StepPlan, WasmStep,
 };
 use cofferdam_protocol::StepIndex;
 
 use crate::executor::{Asked, AskedLimits, ScriptWork};
+use crate::secrets::Secrets;
 use crate::step::plan::{PlannedStep, PlannedWasm, PlannedWork};
 use crate::text::printable;
 
 /// A step as `step` runs it.
-pub(super) fn step(step: &StepPlan) -> PlannedStep {
+pub(super) fn step(step: &StepPlan, secrets: &Secrets) -> PlannedStep {
     // What is not bound here is decided before a step is run: order, gates, and what is carried between steps.
     let StepPlan {
         index,
@@ -31,7 +32,7 @@ pub(super) fn step(step: &StepPlan) -> PlannedStep {
             line,
         },
         (None, StepKind::Script(step)) => script(step),
-        (None, StepKind::Wasm(step)) => wasm(step),
+        (None, StepKind::Wasm(step)) => wasm(step, secrets),
     };
     PlannedStep {
         index: StepIndex(*index),
@@ -90,12 +91,12 @@ fn script(step: ScriptStep) -> PlannedWork {
     })
 }
 
-fn wasm(step: WasmStep) -> PlannedWork {
+fn wasm(step: WasmStep, given: &Secrets) -> PlannedWork {
     let WasmStep {
         module,
         module_line,
         args,
-        env,
+        mut env,
         grants,
         limits,
     } = step;
@@ -119,8 +120,24 @@ fn wasm(step: WasmStep) -> PlannedWork {
         }
         ModuleRef::Oci { .. } => return unsupported("module: oci://…", module_line),
     };
-    if let Some(secret) = secrets.first() {
-        return unsupported("grants.secrets", secret.line);
+    for SecretGrant {
+        name,
+        delivery,
+        line,
+    } in secrets
+    {
+        match (delivery, given.get(&name)) {
+            (SecretDelivery::File, _) => return unsupported("grants.secrets: as: file", line),
+            (SecretDelivery::Environment, Some(value)) => {
+                env.insert(name, value.to_owned());
+            }
+            (SecretDelivery::Environment, None) => {
+                return PlannedWork::Lacking {
+                    what: format!("the secret `{name}`; give it with --secret or --secrets"),
+                    line,
+                };
+            }
+        }
     }
     if clock != Clock::Real {
         return unsupported("grants.clock: fixed", module_line);

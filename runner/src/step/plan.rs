@@ -27,6 +27,13 @@ pub enum PlannedWork {
     Script(ScriptWork),
     /// A WASI module of the commit.
     Wasm(PlannedWasm),
+    /// Something that whoever runs it has to give, and did not.
+    Lacking {
+        /// What, and how to give it.
+        what: String,
+        /// Where the file asks for it.
+        line: u32,
+    },
     /// Something that this version cannot do.
     Unsupported {
         /// What.

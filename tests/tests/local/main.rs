@@ -7,6 +7,7 @@
 
 mod cases;
 mod play;
+mod secrets;
 
 use anyhow::{Result, ensure};
 use cofferdam_tests::engine::IMAGE;
