@@ -3,7 +3,7 @@
 use cofferdam_protocol::codec;
 use cofferdam_protocol::hello::{Hello, Prove, RefuseCode};
 use cofferdam_protocol::join::JoinRequest;
-use cofferdam_protocol::limits::TEXT_FRAME_BYTES_MAX;
+use cofferdam_protocol::limits::{NAME_BYTES_MAX, OPENING_FRAME_BYTES_MAX, TEXT_FRAME_BYTES_MAX};
 use cofferdam_protocol::proof::{Role, SessionFacts, Signature, sign, transcript};
 use cofferdam_protocol::{HubFrame, RunnerFrame, RunnerId};
 use ed25519_dalek::SigningKey;
@@ -48,7 +48,7 @@ async fn a_token_lets_one_runner_in_once() {
                 name: "a\nb".to_owned(),
                 ..good.clone()
             },
-            "400 a runner's name has 1 to 800 printable characters",
+            &format!("400 a runner's name has 1 to {NAME_BYTES_MAX} printable characters"),
         ),
         (
             join_request(&world, "cj_nonsense", &key),
@@ -107,6 +107,21 @@ async fn what_is_no_tls_is_hung_up_on() {
         assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
     }
     join(&world, &[]).await;
+}
+
+#[tokio::test]
+async fn a_stranger_is_not_listened_to_for_long() {
+    let world = World::start().await;
+    for bytes in [OPENING_FRAME_BYTES_MAX + 1, TEXT_FRAME_BYTES_MAX] {
+        let mut stranger = Connection::open(&world).await;
+        let long = Message::text(" ".repeat(bytes));
+        // The hub may hang up before all of it was sent.
+        drop(futures_util::SinkExt::send(&mut stranger.socket, long).await);
+        let answer = stranger.next().await;
+        let is_refused = matches!(&answer, Some(HubFrame::Refuse(refuse)) if refuse.code == RefuseCode::BadFrame);
+        assert!(is_refused || answer.is_none(), "{answer:?}");
+        assert!(is_refused || bytes > OPENING_FRAME_BYTES_MAX + 1);
+    }
 }
 
 #[tokio::test]
