@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use crate::control::view::{BuildDetail, BuildView, JobView, StepView};
 use crate::plain_text::one_line;
 
-/// Longest name or sentence on a line, in characters.
-const TEXT_CHARS_MAX: usize = 300;
+/// Longest name or sentence on a line, in bytes.
+const TEXT_BYTES_MAX: usize = 300;
 
 /// Digits of a commit that people compare.
 const COMMIT_DIGITS: usize = 10;
@@ -113,7 +113,7 @@ fn add(page: &mut String, line: std::fmt::Arguments<'_>) {
 }
 
 fn plain(text: &str) -> String {
-    one_line(text, TEXT_CHARS_MAX)
+    one_line(text, TEXT_BYTES_MAX)
 }
 
 /// `0.42 s`, `12.3 s`, `3 min 05 s`.

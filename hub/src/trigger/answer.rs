@@ -12,8 +12,8 @@ const DIAGNOSTIC_LINES_MAX: usize = 40;
 /// Jobs that the pusher gets to see: a screen full.
 const JOB_LINES_MAX: usize = 20;
 
-/// Longest line that a pusher gets, in characters.
-const LINE_CHARS_MAX: usize = 500;
+/// Longest line that a pusher gets, in bytes.
+const LINE_BYTES_MAX: usize = 500;
 
 /// Adds what became of one pushed ref.
 pub(super) fn tell(
@@ -117,7 +117,7 @@ fn tell_diagnostics(diagnostics: &str, to: &mut PushAnswer) {
 
 /// One line that a terminal takes as text, whatever it was made of.
 pub(super) fn harmless(text: &str) -> String {
-    crate::plain_text::one_line(text, LINE_CHARS_MAX)
+    crate::plain_text::one_line(text, LINE_BYTES_MAX)
 }
 
 /// An error in the pusher's words: what the pusher can mend in full, and of everything else only whose it is. Paths of
