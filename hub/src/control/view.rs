@@ -125,6 +125,26 @@ pub struct BuildDetail {
     pub jobs: Vec<JobView>,
 }
 
+/// What a cancellation did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Cancelled {
+    /// The build, as it is now.
+    pub build: BuildView,
+    /// Jobs that waited, and ended with it.
+    pub ended: usize,
+    /// Jobs that runners hold, and are told to stop; the build ends with the last of them.
+    pub told: usize,
+}
+
+/// What a step is called.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StepName {
+    /// Its place in the build, from 0.
+    pub index: u16,
+    /// What people call it.
+    pub name: String,
+}
+
 /// A job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JobView {

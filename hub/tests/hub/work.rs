@@ -145,6 +145,37 @@ async fn who_follows_reads_along_and_ends_with_the_build() {
 }
 
 #[tokio::test]
+async fn who_follows_is_told_that_the_hub_went_away_and_does_not_hold_it_up() {
+    let (mut world, _, mut open) = world_with_a_runner().await;
+    world.push(TWO_STEPS).await;
+    let held = take(&mut open).await;
+    open.put(held.log(2, Origin::Stdout, b"one\n")).await;
+    assert_eq!(open.hear_news().await, held.ack(2));
+    let mut follow = world.command(std::path::Path::new(env!("CARGO_BIN_EXE_cofferdam-hub")));
+    follow
+        .args(["build", "logs", "-f", "demo", "1", "--data"])
+        .arg(world.data())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut follow = follow.spawn().unwrap();
+    let out = tokio::io::BufReader::new(follow.stdout.take().unwrap());
+    let mut lines = tokio::io::AsyncBufReadExt::lines(out);
+    for expected in ["▌ step 1: Scan", "│ one"] {
+        let line = timeout(PATIENCE, lines.next_line()).await.unwrap();
+        assert_eq!(line.unwrap().as_deref(), Some(expected));
+    }
+    let begin = tokio::time::Instant::now();
+    world.stop().await;
+    let took = begin.elapsed();
+    assert!(took < std::time::Duration::from_secs(4), "{took:?}");
+    let ended = timeout(PATIENCE, follow.wait_with_output()).await.unwrap();
+    let ended = ended.unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(75), "{said}");
+    assert!(said.contains("the hub stopped or went away"), "{said}");
+}
+
+#[tokio::test]
 async fn what_comes_twice_is_stored_once_and_a_gap_is_asked_for() {
     let (world, _, mut open) = world_with_a_runner().await;
     world.push(TWO_STEPS).await;
@@ -316,7 +347,11 @@ async fn a_cancelled_build_is_cancelled_at_its_runner_also_when_that_was_away() 
     let (world, who, mut open) = world_with_a_runner().await;
     world.push(TWO_STEPS).await;
     let held = take(&mut open).await;
-    world.says(&["build", "cancel", "demo", "1"]).await;
+    let said = world.says(&["build", "cancel", "demo", "1"]).await;
+    assert_eq!(
+        said,
+        "Cancelled build 1 of demo: 1 job at a runner told to stop; it is running now\n"
+    );
     assert_eq!(open.hear_news().await, held.cancel());
     drop(open);
     let mut back = session(&world, &who, 1).await;
