@@ -90,6 +90,13 @@ pub struct RunnerView {
     pub seen_at: Option<String>,
 }
 
+/// What a revocation did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RevokedView {
+    /// Jobs that the runner held, and that are not its own any more.
+    pub held: usize,
+}
+
 /// A build.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BuildView {

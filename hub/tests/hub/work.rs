@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use cofferdam_protocol::job_spec::WorkSpec;
 use cofferdam_protocol::report::{JobEvent, JobResult, StepResult};
-use cofferdam_protocol::{Fence, HubFrame, Origin, RunnerFrame, StepIndex};
+use cofferdam_protocol::{Fence, HubFrame, Origin, StepIndex};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::time::timeout;
@@ -285,12 +285,36 @@ async fn a_lost_runners_job_is_tried_again_and_the_lost_one_can_change_nothing()
     ))
     .await;
     back.put(lost.log(3, Origin::Stdout, b"late\n")).await;
-    back.say(&RunnerFrame::Alive {
-        attempts: Vec::new(),
-    })
-    .await;
+    // Frames are handled in their order: the answer to this one says that those before it were.
+    let unknown = Held::unknown();
+    back.say(&unknown.alive()).await;
+    assert_eq!(back.hear_news().await, unknown.stale());
     assert_eq!(world.says(&["build", "logs", "demo", "1"]).await, "");
     assert_ne!(world.build(1).await["state"], "passed");
+}
+
+#[tokio::test]
+async fn a_revoked_runners_job_goes_to_the_next_at_once() {
+    let (world, who, mut open) = world_with_a_runner().await;
+    let second = join(&world, &[]).await;
+    world.push(TWO_STEPS).await;
+    take(&mut open).await;
+    let mut other = session(&world, &second, 1).await;
+    let by_name = world.run(&["runner", "revoke", "one"]).await;
+    let said = String::from_utf8_lossy(&by_name.stderr);
+    assert!(!by_name.status.success());
+    assert!(
+        said.contains("one is a name, and a runner is revoked by its id: "),
+        "{said}"
+    );
+    assert!(said.contains(&format!("{} (online)", who.id)), "{said}");
+    let begin = tokio::time::Instant::now();
+    let said = world.says(&["runner", "revoke", &who.id.to_string()]).await;
+    assert!(said.ends_with("took the job back that it held\n"), "{said}");
+    let again = other.hear_offer().await;
+    assert_eq!(again.fence, Fence(2));
+    // A lease and its grace are six seconds.
+    assert!(begin.elapsed() < std::time::Duration::from_secs(3));
 }
 
 #[tokio::test]
