@@ -50,6 +50,18 @@ enum Verb {
     Fingerprint,
 }
 
+/// The hub went away while somebody followed a log. The build may well go on.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "the hub stopped or went away, and the build has not ended; follow it again when the hub is back"
+)]
+pub struct HubWentAway;
+
+impl HubWentAway {
+    /// The exit status that scripts may try again on: `EX_TEMPFAIL` of sysexits.h.
+    pub const EXIT_STATUS: u8 = 75;
+}
+
 impl Cli {
     /// Does what was said. An error is for the person, with its causes.
     pub async fn run(self) -> anyhow::Result<()> {

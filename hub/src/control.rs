@@ -22,6 +22,7 @@ use cofferdam_protocol::{JobId, RunnerId};
 use http::StatusCode;
 use serde::Deserialize;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::authority::Authority;
 use crate::clock::{Clock, Entropy};
@@ -71,6 +72,8 @@ pub struct Control {
     pub clock: Arc<dyn Clock>,
     /// Makes keys and tokens.
     pub entropy: Arc<dyn Entropy>,
+    /// Ends what waits.
+    pub stop: CancellationToken,
 }
 
 /// The routes of this module.
@@ -88,6 +91,7 @@ pub fn router(control: Arc<Control>) -> Router {
         .route("/builds", get(builds::list))
         .route("/builds/{repository}/{number}", get(builds::show))
         .route("/builds/{repository}/{number}/cancel", post(builds::cancel))
+        .route("/builds/{repository}/{number}/steps", get(builds::steps))
         .route("/builds/{repository}/{number}/logs", get(logs::read))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(control)

@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use cofferdam_hub::command::Cli;
+use cofferdam_hub::command::{Cli, HubWentAway};
 use cofferdam_hub::config;
 use tracing_subscriber::EnvFilter;
 
@@ -33,5 +33,8 @@ fn main() -> ExitCode {
 fn fail(error: &anyhow::Error) -> ExitCode {
     // Nobody can be told that telling failed.
     drop(writeln!(std::io::stderr(), "cofferdam-hub: {error:#}"));
+    if error.is::<HubWentAway>() {
+        return ExitCode::from(HubWentAway::EXIT_STATUS);
+    }
     ExitCode::FAILURE
 }

@@ -349,8 +349,10 @@ pub trait RunnerStore: Send + Sync + Debug {
     /// All of them, oldest first.
     async fn runners(&self) -> Result<Vec<Runner>, StoreError>;
 
-    /// Revokes a runner for good; `false` if there is none.
-    async fn revoke(&self, id: RunnerId) -> Result<bool, StoreError>;
+    /// Revokes a runner for good, and gives up what it holds in the same transaction, as [`QueueStore::expire`] does
+    /// when a lease is over: nobody waits for a runner that may not speak. Returns the jobs that it held, as they were;
+    /// `None` if there is no such runner.
+    async fn revoke(&self, id: RunnerId, now: Timestamp) -> Result<Option<Vec<Job>>, StoreError>;
 
     /// Notes a sign of life; nothing happens if there is no such runner.
     async fn saw(&self, id: RunnerId, now: Timestamp) -> Result<(), StoreError>;

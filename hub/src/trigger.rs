@@ -19,7 +19,8 @@ use axum::routing::post;
 use axum::{Json, Router};
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
-use tokio::task::JoinHandle;
+use tokio::runtime::Handle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -269,13 +270,20 @@ impl Trigger {
     fn begin(&self, repository: Repository, push: AcceptedPush, place: Place) -> Work {
         let reference = push.push.reference.clone();
         let (resolver, stop) = (Arc::clone(&self.resolver), self.stop.clone());
+        let (tasks, told_of) = (self.tasks.clone(), repository.clone());
         let work = async move {
             let _turn = place.turn().await;
-            let answered = resolver.resolve(&repository, push, &stop).await;
-            answer::log(&repository.name, &answered);
-            answered
+            let runtime = Handle::current();
+            // On a thread of its own: git measures its mirror, and the language reads a file, without once giving way.
+            let resolving = move || {
+                let answered = runtime.block_on(resolver.resolve(&repository, push, &stop));
+                answer::log(&repository.name, &answered);
+                answered
+            };
+            tasks.spawn_blocking(resolving).await
         };
         Work {
+            repository: told_of,
             reference,
             task: self.tasks.spawn(work),
         }
@@ -285,18 +293,23 @@ impl Trigger {
 /// A push that is resolved, whether or not somebody waits for it.
 #[derive(Debug)]
 struct Work {
+    repository: Repository,
     reference: String,
-    task: JoinHandle<Result<Answer, ResolveError>>,
+    task: JoinHandle<Result<Result<Answer, ResolveError>, JoinError>>,
 }
 
 impl Work {
     /// Says what became of it, or at the deadline that it goes on.
     async fn tell(self, deadline: tokio::time::Instant, to: &mut PushAnswer) {
-        let Self { reference, task } = self;
+        let Self {
+            repository,
+            reference,
+            task,
+        } = self;
         let reference = answer::harmless(&reference);
         match timeout_at(deadline, task).await {
-            Ok(Ok(answered)) => answer::tell(&reference, answered, to),
-            Ok(Err(_)) => to
+            Ok(Ok(Ok(answered))) => answer::tell(&repository, &reference, answered, to),
+            Ok(Ok(Err(_)) | Err(_)) => to
                 .lines
                 .push(format!("{reference}: the hub failed; see its log")),
             Err(_) => to.lines.push(format!(

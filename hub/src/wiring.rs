@@ -271,6 +271,7 @@ impl Parts {
             url,
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
+            stop: self.stop.clone(),
         }))
     }
 

@@ -4,6 +4,10 @@
 /// thousand hostile ones at once stay under a gigabyte.
 pub const TEXT_FRAME_BYTES_MAX: usize = 1024 * 1024;
 
+/// Longest frame before a runner has proven itself, in bytes. A hello with the longest origin and name takes a quarter;
+/// a thousand strangers at once stay under 10 MB.
+pub const OPENING_FRAME_BYTES_MAX: usize = 8 * 1024;
+
 /// Longest receipt of a step that is kept, in bytes of JSON. One with every grant that a step may have fits; those of
 /// the 500 steps of the largest build stay under 32 MiB.
 pub const RECEIPT_BYTES_MAX: usize = 64 * 1024;

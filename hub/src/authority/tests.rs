@@ -136,12 +136,12 @@ fn a_ca_that_somebody_knows_is_not_replaced_unasked() {
 fn an_operators_chain_ends_with_what_can_be_pinned() {
     let dir = tempfile::tempdir().unwrap();
     let data = DataDir::open(&dir.path().join("data")).unwrap();
-    let authority = Ca::open(&data, clock().as_ref()).unwrap();
-    let issued = authority
+    let ca_of_hub = Ca::open(&data, clock().as_ref()).unwrap();
+    let served = ca_of_hub
         .issue(&names(&["localhost"]), clock().now())
         .unwrap();
-    let (leaf, ca) = issued.chain_pem.split_at(
-        issued
+    let (leaf, ca) = served.chain_pem.split_at(
+        served
             .chain_pem
             .find("-----END CERTIFICATE-----\n")
             .unwrap()
@@ -162,10 +162,10 @@ fn an_operators_chain_ends_with_what_can_be_pinned() {
         let opened = Authority::open(&data, names(&["localhost"]), &tls, clock, &SystemEntropy);
         opened.map(|authority| authority.fingerprint().to_owned())
     };
-    let whole = open(&format!("{leaf}{ca}"), &issued.key_pem).unwrap();
-    assert_eq!(whole, fingerprint(authority.der()));
+    let whole = open(&format!("{leaf}{ca}"), &served.key_pem).unwrap();
+    assert_eq!(whole, fingerprint(ca_of_hub.der()));
     assert!(open(&own, &key.serialize_pem()).is_ok());
-    let refused = open(leaf, &issued.key_pem).unwrap_err().to_string();
+    let refused = open(leaf, &served.key_pem).unwrap_err().to_string();
     assert!(
         refused.contains("neither a CA's nor self-signed"),
         "{refused}"

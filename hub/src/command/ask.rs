@@ -18,6 +18,15 @@ use crate::control::view::ErrorView;
 /// Longest answer: a list of builds, or a page of a log in base64, with room.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// There was nobody to ask, or nobody who answered.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoAnswer {
+    #[error("no hub serves from {0}")]
+    NoHub(String),
+    #[error("the hub did not answer")]
+    Broken,
+}
+
 /// Asks for something.
 pub(super) async fn get<A: DeserializeOwned>(data: &Path, path: &str) -> anyhow::Result<A> {
     ask(data, Method::GET, path, Bytes::new()).await
@@ -40,7 +49,7 @@ async fn ask<A: DeserializeOwned>(
 ) -> anyhow::Result<A> {
     let stream = socket::connect(data)
         .await
-        .with_context(|| format!("no hub serves from {}", data.display()))?;
+        .with_context(|| NoAnswer::NoHub(data.display().to_string()))?;
     let request = Request::builder()
         .method(method)
         .uri(path)
@@ -48,16 +57,18 @@ async fn ask<A: DeserializeOwned>(
         .header(http::header::CONTENT_TYPE, "application/json")
         .body(Full::new(body))
         .context("that is not a good name")?;
-    let broken = "the hub did not answer";
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
-        .context(broken)?;
+        .context(NoAnswer::Broken)?;
     let exchange = async move {
-        let answer = sender.send_request(request).await.context(broken)?;
+        let answer = sender
+            .send_request(request)
+            .await
+            .context(NoAnswer::Broken)?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX);
         let body = body.collect().await.map_err(|error| anyhow::anyhow!(error));
-        anyhow::Ok((status, body.context(broken)?.to_bytes()))
+        anyhow::Ok((status, body.context(NoAnswer::Broken)?.to_bytes()))
     };
     // The connection's own future moves the bytes; it ends with the exchange.
     let (answer, _closed) = tokio::join!(exchange, connection);

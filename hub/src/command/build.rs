@@ -8,10 +8,11 @@ use clap::{Args, Subcommand};
 use cofferdam_protocol::Origin;
 use data_encoding::BASE64;
 
-use super::ask::{get, post, print, print_json, segment};
+use super::HubWentAway;
+use super::ask::{NoAnswer, get, post, print, print_json, segment};
 use super::build_text;
 use super::log_text::LogText;
-use crate::control::view::{BuildDetail, BuildView, LogView, RecordView};
+use crate::control::view::{BuildDetail, BuildView, Cancelled, LogView, RecordView, StepName};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BuildVerb {
@@ -32,6 +33,8 @@ pub(super) enum BuildVerb {
         json: bool,
     },
     /// Print a build's log: `▌` begins a line of Cofferdam, `│` one of a step
+    ///
+    /// Ends with status 0 however the build ended, and with 75 when the hub went away while the log was followed.
     Logs {
         /// Go on until the build has ended
         #[arg(short, long)]
@@ -94,8 +97,8 @@ impl BuildVerb {
             Self::Logs { follow, raw, which } => logs(data, &which.path()?, raw, follow).await,
             Self::Cancel { which } => {
                 let path = format!("{}/cancel", which.path()?);
-                let build: BuildView = post(data, &path, &()).await?;
-                print(format_args!("{}\n", build_text::line(&build)))
+                let cancelled: Cancelled = post(data, &path, &()).await?;
+                print(format_args!("{}\n", build_text::cancelled(&cancelled)))
             }
         }
     }
@@ -109,16 +112,16 @@ enum Printer {
 }
 
 async fn logs(data: &Path, path: &str, raw: Option<u16>, is_followed: bool) -> anyhow::Result<()> {
-    let build: BuildDetail = get(data, path).await?;
-    let steps = build.jobs.iter().flat_map(|job| &job.steps);
+    let steps: Vec<StepName> = get(data, &format!("{path}/steps")).await?;
     let mut printer = match raw {
         None => {
-            let names = steps.map(|step| (step.index, step.name.clone()));
+            let names = steps.into_iter().map(|step| (step.index, step.name));
             Printer::Text(LogText::new(names.collect()))
         }
         Some(number) => {
             let index = number.checked_sub(1);
             let known = steps
+                .iter()
                 .map(|step| step.index)
                 .find(|known| Some(*known) == index);
             Printer::Raw(known.with_context(|| format!("the build has no step {number}"))?)
@@ -127,7 +130,12 @@ async fn logs(data: &Path, path: &str, raw: Option<u16>, is_followed: bool) -> a
     let mut cursor = 0;
     loop {
         let query = format!("{path}/logs?cursor={cursor}&wait={is_followed}");
-        let page: LogView = get(data, &query).await?;
+        let page: LogView = match get(data, &query).await {
+            Err(error) if is_followed && error.is::<NoAnswer>() => {
+                return Err(error.context(HubWentAway));
+            }
+            answered => answered?,
+        };
         let is_end = page.records.is_empty() && (page.is_over || !is_followed);
         cursor = page.next;
         let mut bytes = Vec::new();

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::control::view::{BuildDetail, BuildView, JobView, StepView};
+use crate::control::view::{BuildDetail, BuildView, Cancelled, JobView, StepView};
 use crate::plain_text::one_line;
 
-/// Longest name or sentence on a line, in characters.
-const TEXT_CHARS_MAX: usize = 300;
+/// Longest name or sentence on a line, in bytes.
+const TEXT_BYTES_MAX: usize = 300;
 
 /// Digits of a commit that people compare.
 const COMMIT_DIGITS: usize = 10;
@@ -30,6 +30,30 @@ pub(super) fn line(build: &BuildView) -> String {
     format!("{repository} {number}  {state:<9}  {reference} {commit}  {selected}")
         .trim_end()
         .to_owned()
+}
+
+/// What a cancellation did.
+pub(super) fn cancelled(what: &Cancelled) -> String {
+    let Cancelled { build, ended, told } = what;
+    let BuildView {
+        repository,
+        number,
+        state,
+        ..
+    } = build;
+    let jobs = |count: usize| match count {
+        1 => "1 job".to_owned(),
+        _ => format!("{count} jobs"),
+    };
+    let mut done = Vec::new();
+    if *ended > 0 {
+        done.push(format!("{} will not start", jobs(*ended)));
+    }
+    if *told > 0 {
+        done.push(format!("{} at a runner told to stop", jobs(*told)));
+    }
+    let done = done.join(", ");
+    format!("Cancelled build {number} of {repository}: {done}; it is {state} now")
 }
 
 /// All about a build.
@@ -113,7 +137,7 @@ fn add(page: &mut String, line: std::fmt::Arguments<'_>) {
 }
 
 fn plain(text: &str) -> String {
-    one_line(text, TEXT_CHARS_MAX)
+    one_line(text, TEXT_BYTES_MAX)
 }
 
 /// `0.42 s`, `12.3 s`, `3 min 05 s`.
@@ -128,6 +152,35 @@ fn duration(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cancellation_says_what_it_did() {
+        let of = |ended, told, state: &str| {
+            cancelled(&Cancelled {
+                build: BuildView {
+                    repository: "demo".to_owned(),
+                    number: 3,
+                    id: String::new(),
+                    state: state.to_owned(),
+                    reference: String::new(),
+                    commit: String::new(),
+                    selected: String::new(),
+                    created_at: String::new(),
+                    finished_at: None,
+                },
+                ended,
+                told,
+            })
+        };
+        assert_eq!(
+            of(2, 1, "running"),
+            "Cancelled build 3 of demo: 2 jobs will not start, 1 job at a runner told to stop; it is running now"
+        );
+        assert_eq!(
+            of(1, 0, "cancelled"),
+            "Cancelled build 3 of demo: 1 job will not start; it is cancelled now"
+        );
+    }
 
     #[test]
     fn a_build_reads_like_a_page() {

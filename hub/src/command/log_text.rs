@@ -2,7 +2,7 @@
 //!
 //! Every line begins with a mark of ours: [`SYSTEM`] for Cofferdam, [`STEP`] for a step. A step's bytes
 //! never end a line without our beginning the next one, its control characters are shown by their number,
-//! whether or not a terminal reads, and [`SYSTEM`] itself is shown by its number too: a terminal wraps a
+//! whether or not a terminal reads, and so are [`SYSTEM`] itself and what looks like it: a terminal wraps a
 //! long line to its first column, where it would otherwise look like ours.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 use cofferdam_protocol::Origin;
 
-use crate::plain_text::{is_plain, one_line, put};
+use crate::plain_text::{one_line, put};
 
 /// Begins a line of Cofferdam itself.
 const SYSTEM: char = '▌';
@@ -18,8 +18,8 @@ const SYSTEM: char = '▌';
 /// Begins a line of a step.
 const STEP: char = '│';
 
-/// Longest name of a step in a heading, in characters.
-const NAME_CHARS_MAX: usize = 200;
+/// Longest name of a step in a heading, in bytes.
+const HEADING_BYTES_MAX: usize = 200;
 
 /// Who writes: a step's index and an origin.
 type Writer = (u16, Origin);
@@ -118,7 +118,7 @@ impl LogText {
             .get(&step)
             .map(String::as_str)
             .unwrap_or_default();
-        let name = one_line(name, NAME_CHARS_MAX);
+        let name = one_line(name, HEADING_BYTES_MAX);
         let again = if is_retry { ", again" } else { "" };
         let number = u32::from(step) + 1;
         // Writing to a String cannot fail.
@@ -153,8 +153,6 @@ impl LogText {
 fn show(character: char, text: &mut String) {
     match character {
         '\t' => text.push('\t'),
-        SYSTEM => text.extend(SYSTEM.escape_unicode()),
-        plain if is_plain(plain) => text.push(plain),
         other => put(text, other),
     }
 }

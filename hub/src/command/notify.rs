@@ -30,8 +30,8 @@ const TIME_MAX: Duration = Duration::from_secs(15);
 /// Longest input, in bytes. A mirror push of ten thousand refs fits; of the rest only the count is lost.
 const INPUT_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// Longest line that is shown, in characters, and most of them.
-const LINE_CHARS_MAX: usize = 500;
+/// Longest line that is shown, in bytes, and most of them.
+const LINE_BYTES_MAX: usize = 500;
 const LINES_MAX: usize = 400;
 
 #[derive(Debug, Args)]
@@ -49,7 +49,7 @@ impl Notify {
             .flatten()
             .context("your push was received, but the hub does not know of it")?;
         for line in answer.lines.iter().take(LINES_MAX) {
-            let line = one_line(line, LINE_CHARS_MAX);
+            let line = one_line(line, LINE_BYTES_MAX);
             print(format_args!("cofferdam: {line}\n"))?;
         }
         Ok(())

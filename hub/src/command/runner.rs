@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
+use cofferdam_protocol::RunnerId;
 
 use super::ask::{get, post, print, print_json, segment};
-use crate::control::view::{MakeToken, RunnerView, TokenView};
+use crate::control::view::{MakeToken, RevokedView, RunnerView, TokenView};
 use crate::data_dir::write_private;
 use crate::plain_text::one_line;
 
@@ -63,12 +64,39 @@ impl RunnerVerb {
             }
             Self::List { json } => list(data, json).await,
             Self::Revoke { id } => {
+                if id.parse::<RunnerId>().is_err() {
+                    return Err(no_id(data, &id).await?);
+                }
                 let path = format!("/runners/{}/revoke", segment(&id)?);
-                post::<()>(data, &path, &()).await?;
-                print(format_args!("Revoked {id}\n"))
+                let RevokedView { held } = post(data, &path, &()).await?;
+                match held {
+                    0 => print(format_args!("Revoked {id}\n")),
+                    1 => print(format_args!(
+                        "Revoked {id}, and took the job back that it held\n"
+                    )),
+                    _ => print(format_args!(
+                        "Revoked {id}, and took the {held} jobs back that it held\n"
+                    )),
+                }
             }
         }
     }
+}
+
+/// Why what was said is no runner's id. Names are not unique and never revoke: two hosts may have one.
+async fn no_id(data: &Path, text: &str) -> anyhow::Result<anyhow::Error> {
+    let all: Vec<RunnerView> = get(data, "/runners").await?;
+    let ids = all.into_iter().filter(|runner| runner.name == text);
+    let ids: Vec<String> = ids
+        .map(|runner| format!("{} ({})", runner.id, runner.state))
+        .collect();
+    let shown = one_line(text, 64);
+    Ok(if ids.is_empty() {
+        anyhow::anyhow!("there is no runner {shown}; `runner list` shows the ids")
+    } else {
+        let ids = ids.join(", ");
+        anyhow::anyhow!("{shown} is a name, and a runner is revoked by its id: {ids}")
+    })
 }
 
 async fn list(data: &Path, is_json: bool) -> anyhow::Result<()> {

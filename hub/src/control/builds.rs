@@ -11,7 +11,7 @@ use cofferdam_protocol::report::{Blame, JobResult, StepResult};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::view::{BuildDetail, BuildView, JobView, StepView};
+use super::view::{BuildDetail, BuildView, Cancelled, JobView, StepName, StepView};
 use super::{BuildPath, Control, ControlError, bad};
 use crate::domain::{Attempt, Build, Job, JobState, Push, RepoName, StepState};
 
@@ -62,10 +62,25 @@ pub(super) async fn show(
     }))
 }
 
+/// The names alone: who reads a log needs no more, and receipts are long.
+pub(super) async fn steps(
+    State(control): State<Arc<Control>>,
+    path: Path<BuildPath>,
+) -> Result<Json<Vec<StepName>>, ControlError> {
+    let build = control.build(path).await?;
+    let jobs = control.builds.jobs(build.id).await?;
+    let steps = jobs.into_iter().flat_map(|job| job.steps);
+    let name = |step: StepSpec| StepName {
+        index: step.index.0,
+        name: step.name,
+    };
+    Ok(Json(steps.map(name).collect()))
+}
+
 pub(super) async fn cancel(
     State(control): State<Arc<Control>>,
     path: Path<BuildPath>,
-) -> Result<Json<BuildView>, ControlError> {
+) -> Result<Json<Cancelled>, ControlError> {
     let build = control.build(path).await?;
     if build.state.is_over() {
         let (number, state) = (build.number, build.state.name());
@@ -74,10 +89,21 @@ pub(super) async fn cancel(
         )));
     }
     // The scheduler sees the wish in the store and tells the runners.
-    control.queue.cancel(build.id, control.clock.now()).await?;
+    let waiting = waiting(&control.builds.jobs(build.id).await?);
+    let told = control.queue.cancel(build.id, control.clock.now()).await?;
     tracing::info!(target: "audit", build = %build.id, "cancelled a build");
+    let still = control.builds.jobs(build.id).await?;
     let build = control.builds.build(build.id).await?.unwrap_or(build);
-    Ok(Json(view(build)))
+    Ok(Json(Cancelled {
+        build: view(build),
+        ended: waiting.saturating_sub(self::waiting(&still)),
+        told: told.len(),
+    }))
+}
+
+fn waiting(jobs: &[Job]) -> usize {
+    let is_queued = |job: &&Job| matches!(job.state, JobState::Queued { .. });
+    jobs.iter().filter(is_queued).count()
 }
 
 fn view(build: Build) -> BuildView {

@@ -44,13 +44,16 @@ pub(super) async fn read(
         let seen = control.live.seen();
         let seen_state = control.queue.changed(0).await;
         let page = control.page(build.id, cursor).await?;
-        let is_last = !page.records.is_empty() || page.is_over || !wait;
+        let is_last =
+            !page.records.is_empty() || page.is_over || !wait || control.stop.is_cancelled();
         if is_last || tokio::time::Instant::now() >= deadline {
             return Ok(Json(page));
         }
         tokio::select! {
             () = control.live.wait(seen) => tokio::time::sleep(GATHER).await,
             _ = control.queue.changed(seen_state) => {}
+            // A hub that stops keeps nobody waiting, and waits for nobody who reads along.
+            () = control.stop.cancelled() => {}
             () = tokio::time::sleep_until(deadline) => {}
         }
     }

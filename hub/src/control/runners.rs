@@ -11,7 +11,7 @@ use data_encoding::BASE64URL_NOPAD;
 use jiff::SignedDuration;
 use sha2::{Digest as _, Sha256};
 
-use super::view::{MakeToken, RunnerView, TokenView};
+use super::view::{MakeToken, RevokedView, RunnerView, TokenView};
 use super::{Control, ControlError, bad};
 use crate::domain::{JoinToken, Runner, RunnerState};
 use crate::plain_text::is_plain;
@@ -100,12 +100,11 @@ pub(super) async fn list(
 pub(super) async fn revoke(
     State(control): State<Arc<Control>>,
     Path(id): Path<String>,
-) -> Result<Json<()>, ControlError> {
+) -> Result<Json<RevokedView>, ControlError> {
     let id: RunnerId = id.parse().map_err(bad)?;
-    if !control.runners.revoke(id).await? {
-        return Err(ControlError::Missing(format!("runner {id}")));
-    }
+    let held = control.runners.revoke(id, control.clock.now()).await?;
+    let held = held.ok_or_else(|| ControlError::Missing(format!("runner {id}")))?;
     control.connections.hang_up(id);
-    tracing::info!(target: "audit", runner = %id, "revoked a runner");
-    Ok(Json(()))
+    tracing::info!(target: "audit", runner = %id, held = held.len(), "revoked a runner");
+    Ok(Json(RevokedView { held: held.len() }))
 }

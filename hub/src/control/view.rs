@@ -90,6 +90,13 @@ pub struct RunnerView {
     pub seen_at: Option<String>,
 }
 
+/// What a revocation did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RevokedView {
+    /// Jobs that the runner held, and that are not its own any more.
+    pub held: usize,
+}
+
 /// A build.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BuildView {
@@ -123,6 +130,26 @@ pub struct BuildDetail {
     pub diagnostics: String,
     /// In the order of the plan.
     pub jobs: Vec<JobView>,
+}
+
+/// What a cancellation did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Cancelled {
+    /// The build, as it is now.
+    pub build: BuildView,
+    /// Jobs that waited, and ended with it.
+    pub ended: usize,
+    /// Jobs that runners hold, and are told to stop; the build ends with the last of them.
+    pub told: usize,
+}
+
+/// What a step is called.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StepName {
+    /// Its place in the build, from 0.
+    pub index: u16,
+    /// What people call it.
+    pub name: String,
 }
 
 /// A job.

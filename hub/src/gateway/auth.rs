@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cofferdam_protocol::codec;
 use cofferdam_protocol::hello::{Challenge, Hello, Prove, Refuse, RefuseCode};
-use cofferdam_protocol::limits::{NAME_BYTES_MAX, SLOTS_MAX, TEXT_FRAME_BYTES_MAX};
+use cofferdam_protocol::limits::{NAME_BYTES_MAX, OPENING_FRAME_BYTES_MAX, SLOTS_MAX};
 use cofferdam_protocol::proof::{Nonce, Role, SessionFacts, is_signed_by, transcript};
 use cofferdam_protocol::{HubFrame, RunnerFrame};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -120,7 +120,12 @@ pub(super) async fn prove(
         NotProven::Refused(refuse(RefuseCode::Busy, "the hub cannot look you up now"))
     })?;
     let message = transcript(Role::Runner, &facts);
-    match known.filter(|known| is_signed_by(&known.key, &message, &signature)) {
+    // An unknown runner costs a whole check too, with a key that it cannot have, so that time does not tell which ids
+    // exist.
+    let nobody = gateway.authority.identity();
+    let key = known.as_ref().map_or(nobody, |known| known.key);
+    let is_signed = is_signed_by(&key, &message, &signature);
+    match known.filter(|_| is_signed) {
         None => Err(NotProven::Refused(refuse(
             RefuseCode::UnknownRunner,
             "this hub knows no runner of that id and key",
@@ -159,7 +164,7 @@ async fn receive(socket: &mut Socket) -> Result<RunnerFrame, NotProven> {
         loop {
             match socket.next().await {
                 Some(Ok(Message::Text(text))) => {
-                    return codec::decode(&text, TEXT_FRAME_BYTES_MAX)
+                    return codec::decode(&text, OPENING_FRAME_BYTES_MAX)
                         .map_err(|error| bad_frame(error.to_string()));
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}

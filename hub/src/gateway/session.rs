@@ -44,8 +44,8 @@ enum Event {
     Heard(Option<Result<Message, SocketError>>),
     /// Somebody in the hub has something for the runner; `None` when a newer session took the place.
     Ordered(Option<Order>),
-    /// Time to ask whether the runner is there.
-    Tick,
+    /// Time to ask whether the runner is there; since when it has been.
+    Tick(Instant),
     /// The runner said nothing for too long, although somebody listened.
     Silence,
     /// The hub stops.
@@ -110,6 +110,7 @@ pub(super) async fn serve(gateway: &Gateway, mut socket: Socket, peer: &Peer) {
     };
     // Not before: who only proves itself, again and again, waits for its seat as a stranger among strangers.
     peer.leave_the_strangers();
+    socket.get_mut().lift();
     give_back(gateway, orphans).await;
     tracing::info!(
         runner.id = %runner.id, name = runner.name, address = %peer.address, slots, software,
@@ -187,7 +188,10 @@ impl<'a> Session<'a> {
                 }
                 Event::Ordered(Some(Order::Close(refuse))) => return Err(Over::Revoked(refuse)),
                 Event::Ordered(None) => return Err(Over::Replaced),
-                Event::Tick => self.ping().await?,
+                Event::Tick(due) => {
+                    self.forgive(due.elapsed());
+                    self.ping().await?;
+                }
                 Event::Silence => return Err(Over::Silent),
                 Event::Stop => return Err(Over::Stop),
             }
@@ -203,12 +207,12 @@ impl<'a> Session<'a> {
             socket.next().await
         };
         // In this order: what the hub wants is little and must not wait behind a flood, and nobody is called silent
-        // while a word of theirs lies unread, as it does when this process was stopped for a while.
+        // while a word of theirs lies unread.
         tokio::select! {
             biased;
             () = stop.cancelled() => Event::Stop,
             order = self.orders.recv() => Event::Ordered(order),
-            _ = self.ticks.tick() => Event::Tick,
+            due = self.ticks.tick() => Event::Tick(due),
             message = hear => Event::Heard(message),
             () = sleep_until(silent_at) => Event::Silence,
         }
@@ -333,9 +337,14 @@ impl<'a> Session<'a> {
         let from = Instant::now();
         let sent = timeout(SEND_TIME_MAX, self.socket.send(message)).await;
         sent.map_err(|_| Over::Deaf)??;
-        // Nobody listened meanwhile, so it does not count as silence.
-        self.heard_at += from.elapsed();
+        self.forgive(from.elapsed());
         Ok(())
+    }
+
+    /// Nobody listened for so long, so it does not count as silence: this process wrote, or was itself stopped for a
+    /// while. After that its timers wake it before it knows what there is to read.
+    fn forgive(&mut self, unheard: Duration) {
+        self.heard_at = (self.heard_at + unheard).min(Instant::now());
     }
 
     /// Says goodbye as far as somebody listens, and puts back what the runner never answered to.

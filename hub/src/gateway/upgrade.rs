@@ -1,12 +1,14 @@
 //! From an HTTP request to a websocket (RFC 6455, section 4.2), with buffers that stay small while idle.
 
+use std::io;
 use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use cofferdam_protocol::SUBPROTOCOL;
 use cofferdam_protocol::limits::{
-    BINARY_FRAME_BYTES_MAX, OFFER_FRAME_BYTES_MAX, TEXT_FRAME_BYTES_MAX,
+    BINARY_FRAME_BYTES_MAX, OFFER_FRAME_BYTES_MAX, OPENING_FRAME_BYTES_MAX, TEXT_FRAME_BYTES_MAX,
 };
 use http::header::{
     CONNECTION, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
@@ -15,12 +17,70 @@ use http::header::{
 use http::{HeaderMap, HeaderName, Request, StatusCode};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 /// A runner's connection.
-pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
+pub(super) type Socket = WebSocketStream<Rationed<TokioIo<Upgraded>>>;
+
+/// Bytes that are read from a stranger: the hello and the proof, each with a header and at its longest, and what a full
+/// read buffer may hold of what comes behind them.
+const OPENING_BYTES_MAX: usize = 2 * OPENING_FRAME_BYTES_MAX + READ_BUFFER_BYTES;
+
+/// A stream of which little is read until its ration is lifted. The websocket's own bound cannot be changed while it
+/// is open, and is that of a runner's longest frame.
+#[derive(Debug)]
+pub(super) struct Rationed<S> {
+    stream: S,
+    left: Option<usize>,
+}
+
+impl<S> Rationed<S> {
+    /// Reads as much as comes from now on: the other side has proven who it is.
+    pub(super) fn lift(&mut self) {
+        self.left = None;
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Rationed<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if let Some(left) = self.left {
+            let read = buffer.filled().len().saturating_sub(before);
+            let Some(left) = left.checked_sub(read) else {
+                let why = "a stranger sent more than an opening takes";
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why)));
+            };
+            self.left = Some(left);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Rationed<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
 
 /// Bytes that an idle connection may hold for reading. The default of 128 KiB, ten thousand times over,
 /// would cost the hub more than a gigabyte.
@@ -80,7 +140,10 @@ pub(super) fn accept(request: &mut Request<Body>) -> Result<Accepted, NoUpgrade>
         .body(Body::empty())
         .expect("the headers are constants and one base64 text");
     let socket = async {
-        let io = TokioIo::new(upgrading.await?);
+        let io = Rationed {
+            stream: TokioIo::new(upgrading.await?),
+            left: Some(OPENING_BYTES_MAX),
+        };
         Ok(WebSocketStream::from_raw_socket(io, Role::Server, Some(config())).await)
     };
     Ok(Accepted {
@@ -180,6 +243,26 @@ mod tests {
         ] {
             assert_eq!(answer(&changes), status, "{changes:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn little_is_read_until_the_ration_is_lifted() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let (mut there, here) = tokio::io::duplex(64);
+        let mut here = Rationed {
+            stream: here,
+            left: Some(8),
+        };
+        let mut read = [0; 16];
+        there.write_all(b"12345678").await.unwrap();
+        assert_eq!(here.read(&mut read).await.unwrap(), 8);
+        there.write_all(b"9").await.unwrap();
+        let refused = here.read(&mut read).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
+        here.lift();
+        there.write_all(b"1234567890").await.unwrap();
+        assert_eq!(here.read(&mut read).await.unwrap(), 10);
+        here.write_all(b"an answer").await.unwrap();
     }
 
     #[test]

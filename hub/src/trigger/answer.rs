@@ -1,6 +1,8 @@
 //! What the pusher reads in `git push`, line by line.
 
-use crate::domain::{Build, RepoName};
+use cofferdam_git::{Blame, GitError};
+
+use crate::domain::{Build, RepoName, Repository};
 use crate::hook::{BuildAnswer, PushAnswer};
 use crate::resolve::{Answer, ResolveError};
 
@@ -10,11 +12,16 @@ const DIAGNOSTIC_LINES_MAX: usize = 40;
 /// Jobs that the pusher gets to see: a screen full.
 const JOB_LINES_MAX: usize = 20;
 
-/// Longest line that a pusher gets, in characters.
-const LINE_CHARS_MAX: usize = 500;
+/// Longest line that a pusher gets, in bytes.
+const LINE_BYTES_MAX: usize = 500;
 
 /// Adds what became of one pushed ref.
-pub(super) fn tell(reference: &str, answered: Result<Answer, ResolveError>, to: &mut PushAnswer) {
+pub(super) fn tell(
+    repository: &Repository,
+    reference: &str,
+    answered: Result<Answer, ResolveError>,
+    to: &mut PushAnswer,
+) {
     match answered {
         Ok(Answer::Planned {
             build,
@@ -48,8 +55,8 @@ pub(super) fn tell(reference: &str, answered: Result<Answer, ResolveError>, to: 
             tell_diagnostics(&diagnostics, to);
         }
         Err(error) => {
-            let chain = harmless(&chain(&error));
-            to.lines.push(format!("{reference}: nothing runs: {chain}"));
+            let why = harmless(&told(&error, repository));
+            to.lines.push(format!("{reference}: nothing runs: {why}"));
         }
     }
 }
@@ -110,7 +117,32 @@ fn tell_diagnostics(diagnostics: &str, to: &mut PushAnswer) {
 
 /// One line that a terminal takes as text, whatever it was made of.
 pub(super) fn harmless(text: &str) -> String {
-    crate::plain_text::one_line(text, LINE_CHARS_MAX)
+    crate::plain_text::one_line(text, LINE_BYTES_MAX)
+}
+
+/// An error in the pusher's words: what the pusher can mend in full, and of everything else only whose it is. Paths of
+/// this host, and where it fetches from, are its operator's; they stand in the log.
+fn told(error: &ResolveError, repository: &Repository) -> String {
+    match error {
+        ResolveError::Reference(_) => chain(error),
+        ResolveError::Git(git) => match git {
+            GitError::Cancelled { .. } => {
+                "the hub stops; it goes on with this push when it is back".to_owned()
+            }
+            GitError::TimedOut { .. } => git.to_string(),
+            git if git.blame() == Blame::User => {
+                chain(error).replace(&repository.url, repository.name.as_str())
+            }
+            _ => "the hub could not fetch it; its operator finds the reason in its log".to_owned(),
+        },
+        ResolveError::Remote { .. } => {
+            "the hub may not fetch from the repository's address; its operator can mend that"
+                .to_owned()
+        }
+        ResolveError::Store(_) => {
+            "the hub could not write it down, and tries again when it is started next".to_owned()
+        }
+    }
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
@@ -121,4 +153,73 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::store::StoreError;
+
+    #[test]
+    fn a_pusher_learns_no_path_of_the_hub() {
+        let repository = Repository {
+            name: "demo".parse().unwrap(),
+            url: "file:///srv/git/demo.git".to_owned(),
+            hook_key: "key".into(),
+        };
+        let dir = PathBuf::from("/var/lib/hub/mirrors/demo");
+        let disk = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let url = repository.url.clone();
+        let reference: cofferdam_git::RefName = "refs/heads/main".parse().unwrap();
+        for (error, expected) in [
+            (
+                GitError::NoSuchRef { url, reference }.into(),
+                "demo has no refs/heads/main",
+            ),
+            (
+                GitError::MirrorBusy { dir: dir.clone() }.into(),
+                "the hub could not fetch it; its operator finds the reason in its log",
+            ),
+            (
+                GitError::Disk {
+                    what: "tidy the mirror",
+                    path: dir.clone(),
+                    source: disk(),
+                }
+                .into(),
+                "the hub could not fetch it; its operator finds the reason in its log",
+            ),
+            (
+                GitError::Failed {
+                    what: "fetch",
+                    how: "status 128".to_owned(),
+                    detail: format!("fatal: '{}' is no repository", dir.display()),
+                }
+                .into(),
+                "the hub could not fetch it; its operator finds the reason in its log",
+            ),
+            (
+                GitError::TimedOut {
+                    what: "fetch",
+                    secs: 60,
+                }
+                .into(),
+                "git took longer than 60 s to fetch",
+            ),
+            (
+                StoreError::new("admit a build", "/var/lib/hub/hub.db is full").into(),
+                "the hub could not write it down, and tries again when it is started next",
+            ),
+        ] {
+            let error: ResolveError = error;
+            let mut answer = PushAnswer {
+                lines: Vec::new(),
+                builds: Vec::new(),
+            };
+            tell(&repository, "main", Err(error), &mut answer);
+            assert_eq!(answer.lines, [format!("main: nothing runs: {expected}")]);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use cofferdam_protocol::codec;
 use cofferdam_protocol::hello::{Hello, Prove, RefuseCode};
 use cofferdam_protocol::join::JoinRequest;
-use cofferdam_protocol::limits::TEXT_FRAME_BYTES_MAX;
+use cofferdam_protocol::limits::{NAME_BYTES_MAX, OPENING_FRAME_BYTES_MAX, TEXT_FRAME_BYTES_MAX};
 use cofferdam_protocol::proof::{Role, SessionFacts, Signature, sign, transcript};
 use cofferdam_protocol::{HubFrame, RunnerFrame, RunnerId};
 use ed25519_dalek::SigningKey;
@@ -48,7 +48,7 @@ async fn a_token_lets_one_runner_in_once() {
                 name: "a\nb".to_owned(),
                 ..good.clone()
             },
-            "400 a runner's name has 1 to 800 printable characters",
+            &format!("400 a runner's name has 1 to {NAME_BYTES_MAX} printable characters"),
         ),
         (
             join_request(&world, "cj_nonsense", &key),
@@ -107,6 +107,28 @@ async fn what_is_no_tls_is_hung_up_on() {
         assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
     }
     join(&world, &[]).await;
+}
+
+#[tokio::test]
+async fn a_stranger_is_not_listened_to_for_long() {
+    let world = World::start().await;
+    let who = join(&world, &[]).await;
+    let mut long = Connection::open(&world).await;
+    // Good in all its parts but one that people alone would read.
+    let hello = Hello {
+        software: "x".repeat(OPENING_FRAME_BYTES_MAX),
+        ..Connection::hello(&world, who.id)
+    };
+    long.say(&RunnerFrame::Hello(hello)).await;
+    let HubFrame::Refuse(refuse) = long.hear().await else {
+        panic!("so long a hello was taken");
+    };
+    assert_eq!(refuse.code, RefuseCode::BadFrame);
+    let mut longer = Connection::open(&world).await;
+    let message = Message::text(" ".repeat(TEXT_FRAME_BYTES_MAX));
+    // The hub hangs up before all of it was sent.
+    drop(futures_util::SinkExt::send(&mut longer.socket, message).await);
+    assert_eq!(longer.next().await, None);
 }
 
 #[tokio::test]

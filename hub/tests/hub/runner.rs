@@ -10,8 +10,8 @@ use cofferdam_protocol::proof::{
 };
 use cofferdam_protocol::report::JobEvent;
 use cofferdam_protocol::{
-    HubFrame, JOIN_PATH, LogFrame, LogRecord, Origin, RunnerFrame, RunnerId, SESSION_PATH,
-    SUBPROTOCOL, Seq, StepIndex, codec,
+    AttemptId, Fence, HubFrame, JOIN_PATH, LogFrame, LogRecord, Origin, RunnerFrame, RunnerId,
+    SESSION_PATH, SUBPROTOCOL, Seq, StepIndex, codec,
 };
 use ed25519_dalek::SigningKey;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -222,6 +222,15 @@ impl Held {
         let held = HeldAttempt {
             attempt: spec.attempt,
             fence: spec.fence,
+        };
+        Self { held }
+    }
+
+    /// An attempt that the hub knows nothing of.
+    pub(crate) fn unknown() -> Self {
+        let held = HeldAttempt {
+            attempt: AttemptId::from_bytes([0xee; 16]),
+            fence: Fence(1),
         };
         Self { held }
     }

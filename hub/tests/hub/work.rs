@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use cofferdam_protocol::job_spec::WorkSpec;
 use cofferdam_protocol::report::{JobEvent, JobResult, StepResult};
-use cofferdam_protocol::{Fence, HubFrame, Origin, RunnerFrame, StepIndex};
+use cofferdam_protocol::{Fence, HubFrame, Origin, StepIndex};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::time::timeout;
@@ -145,6 +145,39 @@ async fn who_follows_reads_along_and_ends_with_the_build() {
 }
 
 #[tokio::test]
+async fn who_follows_is_told_that_the_hub_went_away_and_does_not_hold_it_up() {
+    let (mut world, _, mut open) = world_with_a_runner().await;
+    world.push(TWO_STEPS).await;
+    let held = take(&mut open).await;
+    open.put(held.log(2, Origin::Stdout, b"one\n")).await;
+    assert_eq!(open.hear_news().await, held.ack(2));
+    let mut follow = world.command(std::path::Path::new(env!("CARGO_BIN_EXE_cofferdam-hub")));
+    follow
+        .args(["build", "logs", "-f", "demo", "1", "--data"])
+        .arg(world.data())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut follow = follow.spawn().unwrap();
+    let out = tokio::io::BufReader::new(follow.stdout.take().unwrap());
+    let mut lines = tokio::io::AsyncBufReadExt::lines(out);
+    for expected in ["▌ step 1: Scan", "│ one"] {
+        let line = timeout(PATIENCE, lines.next_line()).await.unwrap();
+        assert_eq!(line.unwrap().as_deref(), Some(expected));
+    }
+    // By now it has asked again and waits; on a host that is slower the test only shows less.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let begin = tokio::time::Instant::now();
+    world.stop().await;
+    let took = begin.elapsed();
+    assert!(took < std::time::Duration::from_secs(4), "{took:?}");
+    let ended = timeout(PATIENCE, follow.wait_with_output()).await.unwrap();
+    let ended = ended.unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(75), "{said}");
+    assert!(said.contains("the hub stopped or went away"), "{said}");
+}
+
+#[tokio::test]
 async fn what_comes_twice_is_stored_once_and_a_gap_is_asked_for() {
     let (world, _, mut open) = world_with_a_runner().await;
     world.push(TWO_STEPS).await;
@@ -254,12 +287,36 @@ async fn a_lost_runners_job_is_tried_again_and_the_lost_one_can_change_nothing()
     ))
     .await;
     back.put(lost.log(3, Origin::Stdout, b"late\n")).await;
-    back.say(&RunnerFrame::Alive {
-        attempts: Vec::new(),
-    })
-    .await;
+    // Frames are handled in their order: the answer to this one says that those before it were.
+    let unknown = Held::unknown();
+    back.say(&unknown.alive()).await;
+    assert_eq!(back.hear_news().await, unknown.stale());
     assert_eq!(world.says(&["build", "logs", "demo", "1"]).await, "");
     assert_ne!(world.build(1).await["state"], "passed");
+}
+
+#[tokio::test]
+async fn a_revoked_runners_job_goes_to_the_next_at_once() {
+    let (world, who, mut open) = world_with_a_runner().await;
+    let second = join(&world, &[]).await;
+    world.push(TWO_STEPS).await;
+    take(&mut open).await;
+    let mut other = session(&world, &second, 1).await;
+    let by_name = world.run(&["runner", "revoke", "one"]).await;
+    let said = String::from_utf8_lossy(&by_name.stderr);
+    assert!(!by_name.status.success());
+    assert!(
+        said.contains("one is a name, and a runner is revoked by its id: "),
+        "{said}"
+    );
+    assert!(said.contains(&format!("{} (online)", who.id)), "{said}");
+    let begin = tokio::time::Instant::now();
+    let said = world.says(&["runner", "revoke", &who.id.to_string()]).await;
+    assert!(said.ends_with("took the job back that it held\n"), "{said}");
+    let again = other.hear_offer().await;
+    assert_eq!(again.fence, Fence(2));
+    // A lease and its grace are six seconds.
+    assert!(begin.elapsed() < std::time::Duration::from_secs(3));
 }
 
 #[tokio::test]
@@ -316,7 +373,11 @@ async fn a_cancelled_build_is_cancelled_at_its_runner_also_when_that_was_away() 
     let (world, who, mut open) = world_with_a_runner().await;
     world.push(TWO_STEPS).await;
     let held = take(&mut open).await;
-    world.says(&["build", "cancel", "demo", "1"]).await;
+    let said = world.says(&["build", "cancel", "demo", "1"]).await;
+    assert_eq!(
+        said,
+        "Cancelled build 1 of demo: 1 job at a runner told to stop; it is running now\n"
+    );
     assert_eq!(open.hear_news().await, held.cancel());
     drop(open);
     let mut back = session(&world, &who, 1).await;

@@ -138,7 +138,7 @@ async fn ask(store: &dyn Store, command: Command, now: u8) -> String {
         }
         Command::Expire => say(store.expire(this).await),
         Command::Cancel { number } => say(store.cancel(build(number), this).await),
-        Command::Revoke { runner: revoked } => say(store.revoke(runner(revoked)).await),
+        Command::Revoke { runner: revoked } => say(store.revoke(runner(revoked), this).await),
     }
 }
 

@@ -198,7 +198,7 @@ async fn a_frame_that_may_not_write_is_stale(scene: &Scene<'_>) {
     let mut other_fence = frame(&attempt, 1, &["a"]);
     other_fence.fence = Fence(2);
     assert_eq!(append(scene, other_fence).await, Applied::Stale);
-    scene.store.revoke(runner(1)).await.unwrap();
+    scene.store.revoke(runner(1), at(5)).await.unwrap();
     assert_eq!(
         append(scene, frame(&attempt, 1, &["a"])).await,
         Applied::Stale

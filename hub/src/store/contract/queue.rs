@@ -26,6 +26,7 @@ store_contract!([
     a_fresh_lease_for_all_keeps_every_attempt_alive,
     cancel_ends_what_is_queued_and_marks_what_is_leased,
     an_attempt_that_comes_back_cancelled_is_not_queued_again,
+    a_runner_that_is_revoked_gives_up_what_it_held_at_once,
     a_change_wakes_whoever_waits,
     a_change_that_came_before_the_wait_is_not_missed,
     a_change_wakes_also_when_its_caller_has_gone,
@@ -80,7 +81,7 @@ async fn a_job_that_waits_for_another_is_not_leased(scene: &Scene<'_>) {
 
 async fn a_revoked_runner_gets_no_job(scene: &Scene<'_>) {
     scene.admit(1, &[&[]]).await;
-    scene.store.revoke(runner(1)).await.unwrap();
+    scene.store.revoke(runner(1), at(5)).await.unwrap();
     let leased = scene.store.lease(job(1, 0), attempt(1), runner(1), at(10));
     assert_eq!(leased.await.unwrap(), None);
     assert_eq!(scene.ready().await, [job(1, 0)]);
@@ -124,9 +125,9 @@ async fn a_lease_is_renewed_by_its_holder_only(scene: &Scene<'_>) {
     assert!(!renew(2, FENCE_1, 1).await);
     assert!(renew(1, FENCE_1, 1).await);
     assert!(scene.store.expire(at(19)).await.unwrap().is_empty());
-    scene.store.revoke(runner(1)).await.unwrap();
+    scene.store.revoke(runner(1), at(5)).await.unwrap();
     assert!(!renew(1, FENCE_1, 1).await);
-    assert_eq!(scene.store.expire(at(20)).await.unwrap().len(), 1);
+    assert!(scene.store.expire(at(20)).await.unwrap().is_empty());
 }
 
 async fn an_attempt_is_given_back_only_before_it_starts(scene: &Scene<'_>) {
@@ -278,6 +279,30 @@ async fn an_attempt_that_comes_back_cancelled_is_not_queued_again(scene: &Scene<
     assert_eq!(scene.show(2).await, "cancelled: cancelled");
     let build = scene.store.build(build(2)).await.unwrap().unwrap();
     assert_eq!(build.finished_at, Some(at(12)));
+}
+
+async fn a_runner_that_is_revoked_gives_up_what_it_held_at_once(scene: &Scene<'_>) {
+    scene.admit(1, &[&[], &[], &[], &[]]).await;
+    let started = scene.start(job(1, 0), 1).await;
+    let offered = scene.lease(job(1, 1), 2).await;
+    let other = scene
+        .store
+        .lease(job(1, 2), attempt(3), runner(2), at(10))
+        .await;
+    assert!(other.unwrap().is_some());
+    let seen = scene.store.changed(0).await;
+    let held = scene.store.revoke(runner(1), at(7)).await.unwrap().unwrap();
+    let held: Vec<JobId> = held.into_iter().map(|job| job.id).collect();
+    assert_eq!(held, [job(1, 0), job(1, 1)]);
+    assert!(scene.store.changed(seen).now_or_never().is_some());
+    assert_eq!(scene.ready().await, [job(1, 0), job(1, 1), job(1, 3)]);
+    assert_eq!(scene.store.leases().await.unwrap().len(), 1);
+    for attempt in [started, offered] {
+        let late = scene.report(&attempt, 2, finished(JobResult::Passed)).await;
+        assert_eq!(late, Applied::Stale);
+    }
+    let again = scene.store.revoke(runner(1), at(8)).await.unwrap();
+    assert!(again.is_some_and(|held| held.is_empty()));
 }
 
 /// Long enough for a slow host; nobody waits for it when all is well.

@@ -124,7 +124,7 @@ async fn a_report_from_the_wrong_place_is_stale(scene: &Scene<'_>) {
 async fn a_report_of_a_revoked_runner_is_stale(scene: &Scene<'_>) {
     scene.admit(1, &[&[]]).await;
     let attempt = scene.start(job(1, 0), 1).await;
-    scene.store.revoke(runner(1)).await.unwrap();
+    scene.store.revoke(runner(1), at(5)).await.unwrap();
     for number in [1, 2, 3] {
         let stale = scene
             .report(&attempt, number, finished(JobResult::Passed))

@@ -84,9 +84,10 @@ async fn runners_come_in_the_order_of_joining(scene: &Scene<'_>) {
 }
 
 async fn a_revoked_runner_stays_known_and_revoked(scene: &Scene<'_>) {
-    assert!(scene.store.revoke(runner(1)).await.unwrap());
-    assert!(scene.store.revoke(runner(1)).await.unwrap());
-    assert!(!scene.store.revoke(runner(9)).await.unwrap());
+    for (number, is_known) in [(1, true), (1, true), (9, false)] {
+        let revoked = scene.store.revoke(runner(number), at(5)).await;
+        assert_eq!(revoked.unwrap().is_some(), is_known);
+    }
     let revoked = scene.store.runner(runner(1)).await.unwrap().unwrap();
     assert_eq!(revoked.state, RunnerState::Revoked);
     let other = scene.store.runner(runner(2)).await.unwrap().unwrap();

@@ -97,13 +97,8 @@ impl QueueStore for MemoryStore {
         let mut rows = self.rows();
         let mut ended = rows.leases();
         ended.retain(|job| matches!(&job.state, JobState::Leased(a) if a.lease_until <= now));
-        for job in &ended {
-            if let JobState::Leased(attempt) = &job.state {
-                let event = attempt.lease_end(rows.losses(job.id), now);
-                rows.take_surely(job.id, event)
-                    .map_err(doing("expire the leases"))?;
-            }
-        }
+        rows.give_up(&ended, now)
+            .map_err(doing("expire the leases"))?;
         if !ended.is_empty() {
             self.changes.mark();
         }
@@ -219,7 +214,18 @@ impl Rows {
         }
     }
 
-    fn leases(&self) -> Vec<Job> {
+    /// Ends the attempts of leased jobs.
+    pub(super) fn give_up(&mut self, leased: &[Job], now: Timestamp) -> Result<(), Failure> {
+        for job in leased {
+            if let JobState::Leased(attempt) = &job.state {
+                let event = attempt.lease_end(self.losses(job.id), now);
+                self.take_surely(job.id, event)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn leases(&self) -> Vec<Job> {
         let jobs = self.builds.iter().flat_map(|row| &row.jobs);
         let leased = jobs.filter(|job| matches!(job.state, JobState::Leased(_)));
         leased.cloned().collect()

@@ -5,7 +5,7 @@ use cofferdam_protocol::RunnerId;
 use jiff::Timestamp;
 
 use super::{MemoryStore, Rows, TokenRow};
-use crate::domain::{JoinToken, Runner, RunnerState};
+use crate::domain::{Job, JobState, JoinToken, Runner, RunnerState};
 use crate::store::{Joined, Newcomer, RunnerStore, StoreError};
 
 #[async_trait]
@@ -61,14 +61,20 @@ impl RunnerStore for MemoryStore {
         Ok(self.rows().runners.clone())
     }
 
-    async fn revoke(&self, id: RunnerId) -> Result<bool, StoreError> {
+    async fn revoke(&self, id: RunnerId, now: Timestamp) -> Result<Option<Vec<Job>>, StoreError> {
         let mut rows = self.rows();
-        let runner = rows.runner_mut(id);
-        let is_known = runner.is_some();
-        if let Some(runner) = runner {
-            runner.state = RunnerState::Revoked;
+        let Some(runner) = rows.runner_mut(id) else {
+            return Ok(None);
+        };
+        runner.state = RunnerState::Revoked;
+        let mut held = rows.leases();
+        held.retain(|job| matches!(&job.state, JobState::Leased(live) if live.runner == id));
+        rows.give_up(&held, now)
+            .map_err(|why| StoreError::new("revoke a runner", why))?;
+        if !held.is_empty() {
+            self.changes.mark();
         }
-        Ok(is_known)
+        Ok(Some(held))
     }
 
     async fn saw(&self, id: RunnerId, now: Timestamp) -> Result<(), StoreError> {

@@ -225,14 +225,24 @@ async fn give_back(
 
 async fn expire(connection: &mut SqliteConnection, now: Timestamp) -> Result<Vec<Job>, Failure> {
     let ended = jobs::overdue(connection, now).await?;
-    for job in &ended {
+    give_up(connection, &ended, now).await?;
+    Ok(ended)
+}
+
+/// Ends the attempts of leased jobs.
+pub(super) async fn give_up(
+    connection: &mut SqliteConnection,
+    leased: &[Job],
+    now: Timestamp,
+) -> Result<(), Failure> {
+    for job in leased {
         if let JobState::Leased(attempt) = &job.state {
             let losses = count_losses(connection, job.id).await?;
             let event = attempt.lease_end(losses, now);
             jobs::take(connection, job.build, job.id, event).await??;
         }
     }
-    Ok(ended)
+    Ok(())
 }
 
 async fn count_losses(connection: &mut SqliteConnection, job: JobId) -> Result<u64, Failure> {

@@ -8,8 +8,8 @@ use sqlx::SqliteConnection;
 
 use super::fields::{BadRow, Fields, time_text};
 use super::writer::Failure;
-use super::{SqliteStore, failed, never};
-use crate::domain::{JoinToken, Runner, RunnerState};
+use super::{SqliteStore, failed, jobs, never, queue};
+use crate::domain::{Job, JobState, JoinToken, Runner, RunnerState};
 use crate::store::{Joined, Newcomer, RunnerStore, StoreError};
 
 #[async_trait]
@@ -48,9 +48,13 @@ impl RunnerStore for SqliteStore {
         found.map_err(failed(doing))
     }
 
-    async fn revoke(&self, id: RunnerId) -> Result<bool, StoreError> {
+    async fn revoke(&self, id: RunnerId, now: Timestamp) -> Result<Option<Vec<Job>>, StoreError> {
+        let is_change =
+            |held: &Option<Vec<Job>>| held.as_ref().is_some_and(|held| !held.is_empty());
         self.writer
-            .write("revoke a runner", never, move |c| Box::pin(revoke(c, id)))
+            .write("revoke a runner", is_change, move |c| {
+                Box::pin(revoke(c, id, now))
+            })
             .await
     }
 
@@ -167,13 +171,23 @@ fn runner(row: Fields<'_>) -> Result<Runner, BadRow> {
     })
 }
 
-async fn revoke(connection: &mut SqliteConnection, id: RunnerId) -> Result<bool, Failure> {
+async fn revoke(
+    connection: &mut SqliteConnection,
+    id: RunnerId,
+    now: Timestamp,
+) -> Result<Option<Vec<Job>>, Failure> {
     let done = sqlx::query("UPDATE runners SET state = ? WHERE id = ?")
         .bind(RunnerState::Revoked.name())
         .bind(&id.to_bytes()[..])
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
-    Ok(done.rows_affected() == 1)
+    if done.rows_affected() == 0 {
+        return Ok(None);
+    }
+    let mut held = jobs::leased(connection).await?;
+    held.retain(|job| matches!(&job.state, JobState::Leased(live) if live.runner == id));
+    queue::give_up(connection, &held, now).await?;
+    Ok(Some(held))
 }
 
 async fn saw(
