@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use clap::Args;
-use cofferdam_git::{Git, GitError, Head, LOCAL_OUTPUT_DIR, Limits, Snapshot, TreePath, WorkTree};
+use cofferdam_git::{Git, GitError, LOCAL_OUTPUT_DIR, Limits, Snapshot, TreePath, WorkTree};
 use cofferdam_pipeline::progress::BuildEnd;
 use cofferdam_pipeline::{
     ChangedFiles, Outcome, PIPELINE_FILE_NAMES, Plan, Push, Reference, Resolution, resolve,
@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::pushed::PushArgs;
 use crate::config::{Config, Environment};
 use crate::local::{Asked, LocalBuild, Teller, rows};
 use crate::text::printable;
@@ -43,13 +44,8 @@ const TIDY_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// Run what a push of this branch starts [default: the branch that is checked out]
-    #[arg(long, value_name = "NAME", conflicts_with = "tag")]
-    branch: Option<String>,
-
-    /// Run what a push of this tag starts
-    #[arg(long, value_name = "NAME")]
-    tag: Option<String>,
+    #[command(flatten)]
+    push: PushArgs,
 
     /// Run this commit, exactly, and not what lies in the work tree
     #[arg(long, value_name = "REVISION")]
@@ -103,7 +99,8 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
     let head = tree.head(&cancel).await?;
     let snapshot = snapshot(args, &tree, &dir, &cancel).await?;
     let (name, source) = pipeline_file(&snapshot).await?;
-    let push = push(args, head.as_ref())?;
+    let checked_out = head.as_ref().and_then(|head| head.branch.as_deref());
+    let push = args.push.push(checked_out)?;
     let changed = changed(args, &tree, &snapshot, &cancel).await?;
     let changed = match &changed {
         Some(paths) => ChangedFiles::Known(paths),
@@ -220,8 +217,7 @@ fn what(snapshot: &Snapshot) -> String {
 /// The command line that runs the same, without `--step`.
 fn command(args: &RunArgs) -> String {
     let RunArgs {
-        branch,
-        tag,
+        push,
         commit,
         step: _,
         since,
@@ -230,15 +226,12 @@ fn command(args: &RunArgs) -> String {
         config: _,
     } = args;
     let mut line = "cofferdam run".to_owned();
-    for (option, value) in [
-        ("--branch", branch),
-        ("--tag", tag),
-        ("--commit", commit),
-        ("--since", since),
-    ] {
-        if let Some(value) = value {
-            line.extend([" ", option, " ", &printable(value)]);
-        }
+    let mut words = push.words();
+    for (option, value) in [("--commit", commit), ("--since", since)] {
+        words.extend(value.clone().map(|value| (option, value)));
+    }
+    for (option, value) in words {
+        line.extend([" ", option, " ", &printable(&value)]);
     }
     line
 }
@@ -286,23 +279,6 @@ async fn pipeline_file(snapshot: &Snapshot) -> anyhow::Result<(&'static str, Vec
     }
     let [first, second] = PIPELINE_FILE_NAMES;
     bail!("there is neither {first} nor {second} in this work tree's root")
-}
-
-/// Whoever runs a pipeline by hand wants it run: what the commit's message says of CI does not count.
-fn push(args: &RunArgs, head: Option<&Head>) -> anyhow::Result<Push> {
-    let reference =
-        match (&args.branch, &args.tag) {
-            (Some(branch), _) => Reference::Branch(branch.clone()),
-            (None, Some(tag)) => Reference::Tag(tag.clone()),
-            (None, None) => Reference::Branch(head.and_then(|head| head.branch.clone()).context(
-                "no branch with a commit is checked out: say --branch NAME or --tag NAME",
-            )?),
-        };
-    Ok(Push {
-        reference,
-        commit_message: String::new(),
-        custom: None,
-    })
 }
 
 async fn changed(
