@@ -2,6 +2,9 @@
 
 mod check;
 pub mod join;
+mod paint;
+mod pipeline_file;
+mod pushed;
 mod run;
 pub mod start;
 
@@ -30,7 +33,7 @@ enum Verb {
     Start(start::StartArgs),
     /// Run the pipeline of this work tree, here, without a hub
     Run(run::RunArgs),
-    /// Say what is wrong with a pipeline file; exit status 1 if it is refused
+    /// Say what is wrong with a pipeline file, or what a push would run; exit status 1 if it is refused
     Check(check::CheckArgs),
     /// Work with one step, here, without a hub
     #[command(subcommand)]
@@ -67,7 +70,7 @@ pub fn run(cli: Cli, environment: &Environment) -> ExitCode {
         Verb::Join(args) => join::run(&args, environment).map(|()| ExitCode::SUCCESS),
         Verb::Start(args) => start::run(&args, environment).map(|()| ExitCode::SUCCESS),
         Verb::Run(args) => run::run(&args, environment),
-        Verb::Check(args) => check::run(&args),
+        Verb::Check(args) => check::run(&args, environment),
         Verb::Step(StepVerb::Run(args)) => {
             return step_run::run(*args, &environment.module_cache_dir());
         }

@@ -317,7 +317,6 @@ impl Environment {
     /// One variable that the user named. It is read when it is asked for, so that nothing else is kept.
     #[expect(
         clippy::disallowed_methods,
-        clippy::unused_self,
         reason = "this is where the environment is read"
     )]
     pub fn variable(&self, name: &str) -> Option<OsString> {

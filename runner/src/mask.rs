@@ -131,6 +131,9 @@ mod tests {
 
     use super::*;
 
+    /// Names and values.
+    type Given = &'static [(&'static str, &'static str)];
+
     fn masks(secrets: &[(&str, &str)]) -> Masks {
         let secrets = secrets
             .iter()
@@ -150,10 +153,10 @@ mod tests {
 
     #[test]
     fn values_become_names_however_the_pieces_fall() {
-        let one = &[("KEY", "hunter22")][..];
-        let nested = &[("SHORT", "hunter"), ("LONG", "hunter22")][..];
-        let lines = &[("PEM", "first line\nsecond line\n")][..];
-        let cases: &[(&[(&str, &str)], &[&str], &str)] = &[
+        let one: Given = &[("KEY", "hunter22")];
+        let nested: Given = &[("SHORT", "hunter"), ("LONG", "hunter22")];
+        let lines: Given = &[("PEM", "first line\nsecond line\n")];
+        let cases: &[(Given, &[&str], &str)] = &[
             (one, &["a hunter22 b"], "a $KEY b"),
             (one, &["a hun", "ter", "22 b"], "a $KEY b"),
             (one, &["hunter22hunter22"], "$KEY$KEY"),

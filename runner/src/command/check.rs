@@ -1,64 +1,73 @@
-//! `cofferdam check`: what is wrong with a pipeline file, without a hub, a runner or a repository.
+//! `cofferdam check`: what is wrong with a pipeline file, and what a push would run, without a hub or a runner.
 //!
-//! From a file's bytes to remarks on standard output. The exit status is 0 if the file can be used, 1 if it is
-//! refused, 2 if a file could not be read. Nothing is executed and nothing is written.
+//! From a file's bytes to remarks on standard output. The exit status is 0 if the file can be used, 1 if it is refused,
+//! 2 if there was nothing to read or the question has no answer. Nothing is executed and nothing is written.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+mod explain;
+mod json;
+
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::{Context as _, ensure};
 use clap::{Args, ValueEnum};
+use cofferdam_git::{Git, Limits};
 use cofferdam_pipeline::{
-    ChangedFiles, Diagnostic, PIPELINE_FILE_NAMES, Push, Reference, Resolution, Severity, Span,
-    resolve,
+    ChangedFiles, Diagnostic, Push, Reference, Resolution, Severity, resolve,
 };
-use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
-/// Bytes of a file that are read. The language refuses far shorter ones, and says so with its own bound.
-const FILE_BYTES_READ_MAX: u64 = 16 * 1024 * 1024;
+use super::paint::{Ink, Paint, counted};
+use super::pipeline_file::{PipelineFile, named_or_own};
+use super::pushed::PushArgs;
+use crate::config::Environment;
+use explain::Answer;
 
-/// Exit status where a file could not be read, or there is none.
-const NOTHING_READ: u8 = 2;
+/// Changed files that are taken. More do not fit on a command line.
+const CHANGED_MAX: usize = 100_000;
+
+/// Longest path of a changed file: the kernel's own bound.
+const PATH_BYTES_MAX: usize = 4096;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// Pipeline files, `-` for standard input [default: cofferdam.yml, else bitbucket-pipelines.yml, here]
+    /// Pipeline files, `-` for standard input [default: the repository's own: cofferdam.yml, else
+    /// bitbucket-pipelines.yml]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// How remarks are written
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    /// How the answer is written
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
+
+    /// Say what a push would run, and why no other pipeline
+    #[arg(long)]
+    explain: bool,
+
+    #[command(flatten, next_help_heading = "Which push is explained")]
+    push: PushArgs,
+
+    /// With --explain: a file that the push changes, for conditions on changed files; may be repeated
+    #[arg(long, value_name = "PATH", value_parser = changed_path, requires = "explain")]
+    changed: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// For people
-    Text,
-    /// For editors: one JSON array with all remarks of all files
+    #[value(alias = "text")]
+    Human,
+    /// For editors and scripts
     Json,
-}
-
-/// One remark for an editor. The names and their meaning do not change; new ones may be added.
-#[derive(Debug, Serialize)]
-struct JsonRemark<'a> {
-    file: &'a str,
-    severity: &'static str,
-    code: &'static str,
-    message: &'a str,
-    help: Option<&'a str>,
-    line: u32,
-    column: u32,
-    end_line: u32,
-    end_column: u32,
 }
 
 /// A file that was looked at.
 struct Checked {
-    name: String,
-    source: Vec<u8>,
+    file: PipelineFile,
     diagnostics: Vec<Diagnostic>,
+    /// If it was asked for.
+    answer: Option<Answer>,
 }
 
 impl Checked {
@@ -66,143 +75,169 @@ impl Checked {
         let is_such = |remark: &&Diagnostic| remark.severity == severity;
         self.diagnostics.iter().filter(is_such).count()
     }
+
+    fn is_refused(&self) -> bool {
+        self.count(Severity::Error) > 0
+    }
 }
 
-pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let files = if args.files.is_empty() {
-        match default_file(Path::new(".")) {
-            Ok(file) => vec![file],
-            Err(error) => {
-                super::complain(&error.to_string());
-                return Ok(ExitCode::from(NOTHING_READ));
+pub(super) fn run(args: &CheckArgs, environment: &Environment) -> anyhow::Result<ExitCode> {
+    Ok(match checked(args, environment) {
+        Ok((checked, is_all_answered)) => {
+            let mut output = io::stdout().lock();
+            match args.format {
+                Format::Human => write_human(&checked, Paint::of_stdout(environment), &mut output)?,
+                Format::Json => json::write(&checked, args.explain, &mut output)?,
+            }
+            match (is_all_answered, checked.iter().any(Checked::is_refused)) {
+                (false, _) => ExitCode::from(2),
+                (true, true) => ExitCode::FAILURE,
+                (true, false) => ExitCode::SUCCESS,
             }
         }
-    } else {
-        args.files.clone()
-    };
-    let mut checked = Vec::new();
-    let mut is_all_read = true;
-    for file in &files {
-        match check(file) {
-            Ok(one) => checked.push(one),
-            Err(error) => {
-                is_all_read = false;
-                super::complain(&format!("{}: {error}", file.display()));
-            }
+        Err(error) => {
+            super::complain(&crate::text::chain(error.as_ref()));
+            ExitCode::from(2)
         }
-    }
-    let mut output = io::stdout().lock();
-    match args.format {
-        Format::Text => write_text(&checked, &mut output)?,
-        Format::Json => write_json(&checked, &mut output)?,
-    }
-    let is_refused = checked.iter().any(|one| one.count(Severity::Error) > 0);
-    Ok(match (is_all_read, is_refused) {
-        (false, _) => ExitCode::from(NOTHING_READ),
-        (true, true) => ExitCode::FAILURE,
-        (true, false) => ExitCode::SUCCESS,
     })
 }
 
-/// The file that the hub would take of a commit with this root.
-fn default_file(root: &Path) -> anyhow::Result<PathBuf> {
-    PIPELINE_FILE_NAMES
-        .into_iter()
-        .map(|name| root.join(name))
-        .find(|path| path.exists())
-        .map(|path| path.strip_prefix(root).map(Path::to_owned).unwrap_or(path))
-        .ok_or_else(|| {
-            let [first, second] = PIPELINE_FILE_NAMES;
-            anyhow::anyhow!("there is neither {first} nor {second} here")
+/// Every file that could be read, and whether each question had its answer.
+fn checked(args: &CheckArgs, environment: &Environment) -> anyhow::Result<(Vec<Checked>, bool)> {
+    let push = args.asked(environment)?;
+    let here = std::env::current_dir().context("this directory is gone")?;
+    let mut all = Vec::new();
+    let mut is_all_answered = true;
+    for path in named_or_own(&args.files, &here)? {
+        let checked = PipelineFile::read(&path).and_then(|file| args.check(file, push.as_ref()));
+        match checked {
+            Ok(one) => all.push(one),
+            Err(error) => {
+                is_all_answered = false;
+                super::complain(&error);
+            }
+        }
+    }
+    Ok((all, is_all_answered))
+}
+
+impl CheckArgs {
+    /// The push that is to be explained, if one is.
+    fn asked(&self, environment: &Environment) -> anyhow::Result<Option<Push>> {
+        ensure!(
+            self.explain || self.push.is_default(),
+            "a push is named only to have it explained: say --explain"
+        );
+        ensure!(
+            self.changed.len() <= CHANGED_MAX,
+            "--changed: at most {CHANGED_MAX} files are looked at"
+        );
+        if !self.explain {
+            return Ok(None);
+        }
+        let checked_out = if self.push.needs_checked_out() {
+            checked_out(environment)?
+        } else {
+            None
+        };
+        // A custom pipeline is chosen by its name alone, so any branch does.
+        let checked_out = match checked_out {
+            None if self.push.is_custom() => Some("main".to_owned()),
+            checked_out => checked_out,
+        };
+        self.push.push(checked_out.as_deref()).map(Some)
+    }
+
+    fn check(&self, file: PipelineFile, push: Option<&Push>) -> Result<Checked, String> {
+        let Some(push) = push else {
+            // Every part of a file is read whatever was pushed, so any push does, and any changed files.
+            let push = Push {
+                reference: Reference::Branch("main".to_owned()),
+                commit_message: String::new(),
+                custom: None,
+            };
+            let Resolution {
+                outcome: _,
+                diagnostics,
+            } = resolve(&file.source, &push, ChangedFiles::Known(&[]));
+            return Ok(Checked {
+                file,
+                diagnostics,
+                answer: None,
+            });
+        };
+        let changed = match &*self.changed {
+            [] => ChangedFiles::Unknown,
+            files => ChangedFiles::Known(files),
+        };
+        let (answer, diagnostics) = Answer::find(&file.source, push, changed)
+            .map_err(|why| format!("{}: {why}", crate::text::printable(&file.name)))?;
+        Ok(Checked {
+            file,
+            diagnostics,
+            answer: Some(answer),
         })
+    }
 }
 
-fn check(file: &Path) -> io::Result<Checked> {
-    let (name, source) = if file == Path::new("-") {
-        ("standard input".to_owned(), bounded(io::stdin().lock())?)
-    } else {
-        (file.display().to_string(), bounded(File::open(file)?)?)
+/// The branch of the work tree around this directory; `None` where there is none, or no commit yet.
+fn checked_out(environment: &Environment) -> anyhow::Result<Option<String>> {
+    let Some(git) = Git::find(&environment.search_path()) else {
+        return Ok(None);
     };
-    // Every part of a file is read whatever was pushed, so any push does.
-    let push = Push {
-        reference: Reference::Branch("main".to_owned()),
-        commit_message: String::new(),
-        custom: None,
-    };
-    let Resolution {
-        outcome: _,
-        diagnostics,
-    } = resolve(&source, &push, ChangedFiles::Unknown);
-    Ok(Checked {
-        name,
-        source,
-        diagnostics,
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let git = Git::open(&git, Limits::default()).await?;
+        let Some(tree) = git.work_tree(Path::new("."))? else {
+            return Ok(None);
+        };
+        let head = tree.head(&CancellationToken::new()).await?;
+        Ok(head.and_then(|head| head.branch))
     })
 }
 
-fn bounded(reader: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    reader.take(FILE_BYTES_READ_MAX).read_to_end(&mut bytes)?;
-    Ok(bytes)
+/// A path as a commit has it, from the repository's root.
+fn changed_path(text: &str) -> Result<String, String> {
+    let path = text.strip_prefix("./").unwrap_or(text);
+    let is_inside = |part: &str| !matches!(part, "" | "." | "..");
+    if path.len() > PATH_BYTES_MAX {
+        return Err(format!("a path has at most {PATH_BYTES_MAX} bytes"));
+    }
+    if path.split('/').all(is_inside) {
+        Ok(path.to_owned())
+    } else {
+        Err("a path from the repository's root is needed, `src/main.rs`".to_owned())
+    }
 }
 
-fn write_text(checked: &[Checked], output: &mut impl Write) -> io::Result<()> {
+fn write_human(checked: &[Checked], paint: Paint, output: &mut impl Write) -> io::Result<()> {
     for one in checked {
-        for remark in &one.diagnostics {
-            writeln!(output, "{}", remark.render(&one.source, &one.name))?;
+        let name = crate::text::printable(&one.file.name);
+        let is_shown =
+            |remark: &&Diagnostic| one.answer.is_none() || remark.severity == Severity::Error;
+        for remark in one.diagnostics.iter().filter(is_shown) {
+            writeln!(
+                output,
+                "{}",
+                paint.remark(remark, &one.file.source, &one.file.name)
+            )?;
         }
-        let errors = counted(one.count(Severity::Error), "error");
-        let warnings = counted(one.count(Severity::Warning), "warning");
-        let name = crate::text::printable(&one.name);
-        writeln!(output, "{name}: {errors}, {warnings}")?;
+        if let (Some(answer), false) = (&one.answer, one.is_refused()) {
+            answer.write_human(&name, paint, output)?;
+            let warnings = one.count(Severity::Warning);
+            if warnings > 0 {
+                let told = counted(warnings, "warning");
+                writeln!(output, "\n{told}: see `cofferdam check {name}`")?;
+            }
+        } else {
+            let errors = one.count(Severity::Error);
+            let ink = if errors > 0 { Ink::Bad } else { Ink::Good };
+            let errors = paint.put(ink, &counted(errors, "error"));
+            let warnings = counted(one.count(Severity::Warning), "warning");
+            writeln!(output, "{name}: {errors}, {warnings}")?;
+        }
     }
     Ok(())
-}
-
-fn counted(count: usize, what: &str) -> String {
-    match count {
-        0 => format!("no {what}s"),
-        1 => format!("1 {what}"),
-        _ => format!("{count} {what}s"),
-    }
-}
-
-fn write_json(checked: &[Checked], output: &mut impl Write) -> anyhow::Result<()> {
-    let remarks: Vec<JsonRemark<'_>> = checked
-        .iter()
-        .flat_map(|one| one.diagnostics.iter().map(|remark| json(&one.name, remark)))
-        .collect();
-    serde_json::to_writer_pretty(&mut *output, &remarks)?;
-    writeln!(output)?;
-    Ok(())
-}
-
-fn json<'a>(file: &'a str, remark: &'a Diagnostic) -> JsonRemark<'a> {
-    let Diagnostic {
-        severity,
-        code,
-        span,
-        message,
-        help,
-    } = remark;
-    let Span {
-        line,
-        column,
-        end_line,
-        end_column,
-    } = *span;
-    JsonRemark {
-        file,
-        severity: match severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        },
-        code,
-        message,
-        help: help.as_deref(),
-        line,
-        column,
-        end_line,
-        end_column,
-    }
 }

@@ -12,10 +12,10 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use clap::Args;
-use cofferdam_git::{Git, GitError, Head, LOCAL_OUTPUT_DIR, Limits, Snapshot, TreePath, WorkTree};
+use cofferdam_git::{Git, GitError, LOCAL_OUTPUT_DIR, Limits, Snapshot, TreePath, WorkTree};
 use cofferdam_pipeline::progress::BuildEnd;
 use cofferdam_pipeline::{
-    ChangedFiles, Outcome, PIPELINE_FILE_NAMES, Plan, Push, Reference, Resolution, resolve,
+    ChangedFiles, Outcome, PIPELINE_FILE_NAMES, Plan, Push, Resolution, resolve,
 };
 use sha2::{Digest as _, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::secrets::SecretArgs;
+use super::pushed::PushArgs;
 use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
 use crate::local::{Asked, Facts, Kept, LocalBuild, Teller, rows};
@@ -47,13 +48,8 @@ const TIDY_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// Run what a push of this branch starts [default: the branch that is checked out]
-    #[arg(long, value_name = "NAME", conflicts_with = "tag")]
-    branch: Option<String>,
-
-    /// Run what a push of this tag starts
-    #[arg(long, value_name = "NAME")]
-    tag: Option<String>,
+    #[command(flatten)]
+    push: PushArgs,
 
     /// Run this commit, exactly, and not what lies in the work tree
     #[arg(long, value_name = "REVISION")]
@@ -109,7 +105,8 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
     let dir = place(&tree, environment);
     let head = tree.head(&cancel).await?;
     let snapshot = snapshot(args, &tree, &dir, &cancel).await?;
-    let push = push(args, head.as_ref())?;
+    let checked_out = head.as_ref().and_then(|head| head.branch.as_deref());
+    let push = args.push.push(checked_out)?;
     let changed = changed(args, &tree, &snapshot, &cancel).await?;
     let Some(whole) = plan(&snapshot, &push, changed.as_deref()).await? else {
         return Ok(ExitCode::FAILURE);
@@ -226,8 +223,7 @@ fn what(snapshot: &Snapshot) -> String {
 /// The command line that runs the same, without `--step`.
 fn command(args: &RunArgs) -> String {
     let RunArgs {
-        branch,
-        tag,
+        push,
         commit,
         step: _,
         since,
@@ -237,15 +233,12 @@ fn command(args: &RunArgs) -> String {
         config: _,
     } = args;
     let mut line = "cofferdam run".to_owned();
-    for (option, value) in [
-        ("--branch", branch),
-        ("--tag", tag),
-        ("--commit", commit),
-        ("--since", since),
-    ] {
-        if let Some(value) = value {
-            line.extend([" ", option, " ", &printable(value)]);
-        }
+    let mut words = push.words();
+    for (option, value) in [("--commit", commit), ("--since", since)] {
+        words.extend(value.clone().map(|value| (option, value)));
+    }
+    for (option, value) in words {
+        line.extend([" ", option, " ", &printable(&value)]);
     }
     line.push_str(&secrets.words());
     line
@@ -294,23 +287,6 @@ async fn pipeline_file(snapshot: &Snapshot) -> anyhow::Result<(&'static str, Vec
     }
     let [first, second] = PIPELINE_FILE_NAMES;
     bail!("there is neither {first} nor {second} in this work tree's root")
-}
-
-/// Whoever runs a pipeline by hand wants it run: what the commit's message says of CI does not count.
-fn push(args: &RunArgs, head: Option<&Head>) -> anyhow::Result<Push> {
-    let reference =
-        match (&args.branch, &args.tag) {
-            (Some(branch), _) => Reference::Branch(branch.clone()),
-            (None, Some(tag)) => Reference::Tag(tag.clone()),
-            (None, None) => Reference::Branch(head.and_then(|head| head.branch.clone()).context(
-                "no branch with a commit is checked out: say --branch NAME or --tag NAME",
-            )?),
-        };
-    Ok(Push {
-        reference,
-        commit_message: String::new(),
-        custom: None,
-    })
 }
 
 async fn changed(
