@@ -154,10 +154,11 @@ fn every_first_party_step_is_shown_as_a_module_of_the_repository() -> Result<()>
             text.contains(&format!("module: ci/{step}.wasm\n")),
             "{text}"
         );
-        plan_all(
-            &text.replace("```yaml\n", "```yaml\npipelines:\n default:\n"),
-            1,
-        )?;
+        // The page shows an item of a pipeline; here it stands in one.
+        let pipeline = text
+            .replace('\n', "\n    ")
+            .replace("```yaml\n", "```yaml\npipelines:\n  default:\n");
+        plan_all(&pipeline, 1)?;
     }
     Ok(())
 }
