@@ -13,27 +13,33 @@ use anyhow::{Context as _, Result, ensure};
 use cofferdam_pipeline::{ChangedFiles, Outcome, Push, Reference, Resolution, resolve};
 use cofferdam_tests::process::{command, program, target_dir};
 
-/// The commands of a page: lines that start with `$ `, within blocks marked `console`.
+/// The commands of a page: lines that start with `$ ` within blocks marked `console`, and those that a `> ` continues.
 fn commands(page: &str) -> Result<Vec<String>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page);
-    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let mut commands = Vec::new();
+    let text = read(page)?;
+    let mut commands: Vec<String> = Vec::new();
     for block in text.split("```console\n").skip(1) {
         let block = block.split("```").next().unwrap_or_default();
-        commands.extend(
-            block
-                .lines()
-                .filter_map(|line| line.strip_prefix("$ "))
-                .map(str::to_owned),
-        );
+        for line in block.lines() {
+            if let Some(command) = line.strip_prefix("$ ") {
+                commands.push(command.to_owned());
+            } else if let (Some(more), Some(command)) =
+                (line.strip_prefix("> "), commands.last_mut())
+            {
+                command.extend(["\n", more]);
+            }
+        }
     }
+    ensure!(!commands.is_empty(), "{page} has no commands");
     Ok(commands)
+}
+
+fn read(page: &str) -> Result<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page);
+    fs::read_to_string(&path).with_context(|| path.display().to_string())
 }
 
 /// Runs a page's commands in an empty directory. What the page starts in the background ends with it.
 fn follow(page: &str, modules: &[&str]) -> Result<String> {
-    let commands = commands(page)?;
-    ensure!(!commands.is_empty(), "{page} has no commands");
     let dir = tempfile::Builder::new()
         .prefix("cofferdam-docs-")
         .tempdir()?;
@@ -41,6 +47,11 @@ fn follow(page: &str, modules: &[&str]) -> Result<String> {
         let built = target_dir().join("guests").join(module);
         fs::copy(&built, dir.path().join(module)).with_context(|| built.display().to_string())?;
     }
+    type_in(page, &commands(page)?, dir.path())
+}
+
+/// Types commands into one shell of somebody whose name git knows, and returns all that they said.
+fn type_in(page: &str, commands: &[String], dir: &Path) -> Result<String> {
     // The page names a port that people can remember; the test takes one that is free.
     let port = TcpListener::bind("127.0.0.1:0")?
         .local_addr()?
@@ -52,9 +63,14 @@ fn follow(page: &str, modules: &[&str]) -> Result<String> {
     let hub = program("cofferdam-hub")?;
     let bin = hub.parent().context("a program is in a directory")?;
     let path = format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display());
-    let output = command(Path::new("/bin/bash"), dir.path())
+    let output = command(Path::new("/bin/bash"), dir)
         .args(["-c", &script])
         .env("PATH", path)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_AUTHOR_NAME", "Ada")
+        .env("GIT_AUTHOR_EMAIL", "ada@example.com")
+        .env("GIT_COMMITTER_NAME", "Ada")
+        .env("GIT_COMMITTER_EMAIL", "ada@example.com")
         .output()?;
     let said = format!(
         "{}{}",
@@ -69,18 +85,86 @@ fn follow(page: &str, modules: &[&str]) -> Result<String> {
     Ok(said)
 }
 
+/// `./just build` is what built the programs of this test; that, and `./just test`, are looked up and not done again.
 #[test]
-fn the_operators_page_sets_up_a_hub_and_a_runner() -> Result<()> {
-    let said = follow("docs/operator.md", &[])?;
-    ensure!(said.contains("joined https://localhost:"), "{said}");
-    ensure!(said.contains("online"), "{said}");
+fn the_readme_puts_the_programs_on_path_and_the_steps_into_a_repository() -> Result<()> {
+    let (recipes, commands): (Vec<String>, Vec<String>) = commands("README.md")?
+        .into_iter()
+        .partition(|command| command.starts_with("./just "));
+    let menu = read("justfile")?;
+    for recipe in &recipes {
+        let name = recipe.split(' ').nth(1).context("a recipe has a name")?;
+        let is_there = |line: &str| line.split([' ', ':']).next() == Some(name);
+        ensure!(menu.lines().any(is_there), "there is no recipe {name}");
+    }
+    let temporary = tempfile::tempdir()?;
+    let checkout = temporary.path().join("cofferdam");
+    fs::create_dir(&checkout)?;
+    std::os::unix::fs::symlink(target_dir(), checkout.join("target"))?;
+    let said = type_in("README.md", &commands, &checkout)?;
+    ensure!(said.contains("cofferdam 0."), "{said}");
+    for file in ["secret-scan.wasm", "checksum-manifest.wasm"] {
+        let there = temporary.path().join("project/ci").join(file);
+        ensure!(there.is_file(), "{} is not there", there.display());
+    }
+    Ok(())
+}
+
+#[test]
+fn the_page_for_a_machine_of_ones_own_runs_a_pipeline() -> Result<()> {
+    let said = follow("docs/run-locally.md", &["secret-scan.wasm"])?;
+    for words in [
+        "cofferdam.yml: no errors, no warnings",
+        "1 files scanned, 0 findings",
+        "default passed in",
+        "\"event\":\"step-ended\",\"step\":0,\"outcome\":\"passed\"",
+    ] {
+        ensure!(said.contains(words), "{words}\n{said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_operators_page_goes_from_a_hub_to_a_push_and_a_build_that_is_cancelled() -> Result<()> {
+    let said = follow("docs/operator.md", &["secret-scan.wasm"])?;
+    for words in [
+        "Put this line into hooks/post-receive",
+        "joined https://localhost:",
+        "online",
+        "remote: cofferdam: refs/heads/main: build 1, default",
+        "1 files scanned, 0 findings",
+        "no.such.label",
+        "cancelled",
+    ] {
+        ensure!(said.contains(words), "{words}\n{said}");
+    }
     Ok(())
 }
 
 #[test]
 fn every_pipeline_of_the_authors_page_is_planned() -> Result<()> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/pipeline-author.md");
-    let text = fs::read_to_string(page)?;
+    plan_all(&read("docs/pipeline-author.md")?, 2)
+}
+
+#[test]
+fn every_first_party_step_is_shown_as_a_module_of_the_repository() -> Result<()> {
+    for step in ["secret-scan", "checksum-manifest"] {
+        let text = read(&format!("steps/{step}/README.md"))?;
+        ensure!(
+            text.contains(&format!("module: ci/{step}.wasm\n")),
+            "{text}"
+        );
+        // The page shows an item of a pipeline; here it stands in one.
+        let pipeline = text
+            .replace('\n', "\n    ")
+            .replace("```yaml\n", "```yaml\npipelines:\n  default:\n");
+        plan_all(&pipeline, 1)?;
+    }
+    Ok(())
+}
+
+/// Plans every pipeline of a page, of which there are at least so many.
+fn plan_all(text: &str, least: usize) -> Result<()> {
     let push = Push {
         reference: Reference::Branch("main".to_owned()),
         commit_message: String::new(),
@@ -91,7 +175,7 @@ fn every_pipeline_of_the_authors_page_is_planned() -> Result<()> {
         .skip(1)
         .filter_map(|block| block.split("```").next())
         .collect();
-    ensure!(blocks.len() >= 2, "the page has lost its examples");
+    ensure!(blocks.len() >= least, "the page has lost its examples");
     for block in blocks {
         let Resolution {
             outcome,
@@ -112,5 +196,25 @@ fn the_step_authors_page_runs_a_module() -> Result<()> {
         &["checksum-manifest.wasm", "secret-scan.wasm"],
     )?;
     ensure!(said.contains("src/greeting.txt"), "{said}");
+    Ok(())
+}
+
+/// What `--help` says stands on the page, so that an option that is new or gone is noticed.
+#[test]
+fn the_page_for_a_machine_of_ones_own_has_every_option() -> Result<()> {
+    let page = read("docs/run-locally.md")?;
+    let temporary = tempfile::tempdir()?;
+    for verb in ["run", "check"] {
+        let output = command(&program("cofferdam")?, temporary.path())
+            .args([verb, "--help"])
+            .output()?;
+        let help = String::from_utf8(output.stdout)?;
+        let options = help
+            .split_whitespace()
+            .filter(|word| word.starts_with("--") && *word != "--help");
+        for option in options {
+            ensure!(page.contains(option), "{verb} {option} is not on the page");
+        }
+    }
     Ok(())
 }
