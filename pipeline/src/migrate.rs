@@ -196,7 +196,10 @@ fn findings(diagnostics: &[Diagnostic], keys: &keys::Uses) -> Vec<Finding> {
             .entry((&remark.message, support))
             .or_insert(findings.len());
         if place == findings.len() {
-            let of_key = keys.get(&remark.span).and_then(|key| advice::of_key(key));
+            let of_key = keys
+                .get(&remark.span)
+                .and_then(|key| advice::of_key(key))
+                .or_else(|| advice::of_value(&remark.message));
             // That the step fails is said by the finding's support.
             let own = remark.help.clone().filter(|_| support == Support::Partly);
             findings.push(Finding {

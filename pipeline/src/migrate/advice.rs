@@ -50,6 +50,26 @@ pub(super) fn of_key(key: &Key) -> Option<&'static str> {
     })
 }
 
+/// Beginnings of what is said of a value whose key is honoured, and the advice for it.
+const OF_VALUES: &[(&str, &str)] = &[
+    (
+        "a variable in an image's name ",
+        "write the name of the image out",
+    ),
+    (
+        "a variable as a value below `wasm` ",
+        "write the value out, or grant it as a secret",
+    ),
+];
+
+/// The advice for something that is no key.
+pub(super) fn of_value(what: &str) -> Option<&'static str> {
+    let mut known = OF_VALUES.iter();
+    known
+        .find(|(begin, _)| what.starts_with(begin))
+        .map(|(_, advice)| *advice)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

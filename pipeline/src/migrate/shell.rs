@@ -158,9 +158,11 @@ impl Scanner<'_, '_> {
         let kind = self.frame().kind;
         match (kind, byte) {
             (_, b'\\') => {
-                self.line += u32::from(self.peek(1) == Some(b'\n'));
+                // Before a line feed it joins two lines, and is no part of a word.
+                let is_joint = self.peek(1) == Some(b'\n');
+                self.line += u32::from(is_joint);
                 self.at += 2;
-                self.frame().is_in_word = true;
+                self.frame().is_in_word |= !is_joint;
             }
             (_, b'$') => self.dollar(),
             (Kind::Quoted { end }, byte) if byte == end => {

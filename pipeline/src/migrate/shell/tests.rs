@@ -66,7 +66,7 @@ fn a_script_is_read_as_a_shell_would() {
         ("while read -r a b; do :; done", "=a =b !: !done"),
         (
             "case $A in x) B=1;; *) C=2;; esac",
-            "!case ?A !x =B !* =C !esac",
+            "!case ?A =B !* =C !esac",
         ),
         ("f() { echo $1 $A; }", "!f !echo ?A !}"),
         // 2.6.3, command substitution.
