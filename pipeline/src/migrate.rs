@@ -14,9 +14,9 @@ mod shell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Diagnostic, Report, Severity};
-use crate::read::keys::{Key, Tier};
 use crate::{read, syntax};
 use inventory::Inventory;
+use keys::Use;
 
 /// Remarks of each severity that are kept. Nobody moves a file with more by hand.
 const REMARKS_MAX: usize = 1_000;
@@ -27,7 +27,7 @@ pub struct Migration {
     /// As of [`resolve`](crate::resolve), but up to 1,000 of each severity. With an error among them the file is refused,
     /// and everything else here is empty.
     pub diagnostics: Vec<Diagnostic>,
-    /// Keys that do here what they do there, by place and name.
+    /// Keys that do here what they do there, in the order of their names.
     pub honoured: Vec<KeyUse>,
     /// What does not, in the order of the file.
     pub findings: Vec<Finding>,
@@ -155,29 +155,21 @@ pub fn migrate(source: &[u8]) -> Migration {
 }
 
 fn honoured(keys: &keys::Uses) -> Vec<KeyUse> {
-    let mut lines: BTreeMap<(&str, &str), BTreeSet<u32>> = BTreeMap::new();
-    for (
-        span,
-        Key {
-            place, name, tier, ..
-        },
-    ) in keys
-    {
-        if matches!(tier, Tier::Honoured | Tier::Accepted) {
-            lines.entry((*place, *name)).or_default().insert(span.line);
+    let mut lines: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
+    for (span, Use { key, is_honoured }) in keys {
+        if *is_honoured {
+            let name = match key.place {
+                "file" => key.name.to_owned(),
+                place => format!("{place}.{}", key.name),
+            };
+            lines.entry(name).or_default().insert(span.line);
         }
     }
-    lines
-        .into_iter()
-        .map(|((place, name), lines)| KeyUse {
-            key: if place == "file" {
-                name.to_owned()
-            } else {
-                format!("{place}.{name}")
-            },
-            lines: lines.into_iter().collect(),
-        })
-        .collect()
+    let of_key = |(key, lines): (String, BTreeSet<u32>)| KeyUse {
+        key,
+        lines: lines.into_iter().collect(),
+    };
+    lines.into_iter().map(of_key).collect()
 }
 
 /// The warnings, those of the same words together.
@@ -198,7 +190,7 @@ fn findings(diagnostics: &[Diagnostic], keys: &keys::Uses) -> Vec<Finding> {
         if place == findings.len() {
             let of_key = keys
                 .get(&remark.span)
-                .and_then(|key| advice::of_key(key))
+                .and_then(|found| advice::of_key(found.key))
                 .or_else(|| advice::of_value(&remark.message));
             // That the step fails is said by the finding's support.
             let own = remark.help.clone().filter(|_| support == Support::Partly);

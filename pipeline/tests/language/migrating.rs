@@ -238,16 +238,16 @@ fn a_refused_file_is_only_refused() {
 
 #[test]
 fn every_honoured_key_is_named_with_its_lines() {
-    let source = "image: a\npipelines:\n  default:\n    - step: &a {script: [a], max-time: 5}\n    - parallel: [{step: *a}, {step: {script: [b]}}]\n";
+    let source = "image: a\npipelines:\n  default:\n    - step: &a {script: [a, {pipe: b, variables: {}}], max-time: 5, retry: {max: 1}}\n    - parallel: [{step: *a}, {step: {script: [b]}}]\n";
     let keys = migrate(source.as_bytes()).honoured.into_iter();
     let keys: Vec<String> = keys
         .map(|KeyUse { key, lines }| format!("{key} {lines:?}"))
         .collect();
     insta::assert_snapshot!(keys.join("\n"), @r"
     image [1]
-    pipelines [2]
     item.parallel [5]
     item.step [4, 5]
+    pipelines [2]
     pipelines.default [3]
     step.max-time [4]
     step.script [4, 5]
