@@ -8,6 +8,7 @@ pub mod engine;
 pub mod not_run;
 pub mod process;
 pub mod repository;
+pub mod schema;
 pub mod world;
 
 pub use engine::Engine;

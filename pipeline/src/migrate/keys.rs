@@ -72,7 +72,7 @@ impl Walk {
             Form::Pipeline | Form::CustomPipeline | Form::Steps => match node.value {
                 Value::Map(_) => self.value(node, &Form::Place("pipeline"), is_honoured),
                 Value::List(_) | Value::Scalar(_) => {
-                    self.items(node, &Form::Place("item"), is_honoured)
+                    self.items(node, &Form::Place("item"), is_honoured);
                 }
             },
             _ => {}

@@ -13,6 +13,7 @@ mod suite;
 
 mod engine;
 mod guests;
+mod schema;
 mod yosys;
 
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ const USAGE: &str = "usage: cofferdam-workbench COMMAND
   setup                everything below, once
   guests [--debian]    build the guests (--debian: with Debian's compiler, even if rustup has one)
   engine               make a container engine and an image usable
+  schema               make Bitbucket's own schema checkable
   demo [--keep]        set up, then a push and what becomes of it
   test [ARG]...        set up, then cargo nextest with these arguments
   deny                 licences, sources, who may depend on what, advisories
@@ -58,6 +60,7 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ("guests", []) => drop(guests::build(&host, guests::Route::Any)?),
         ("guests", ["--debian"]) => drop(guests::build(&host, guests::Route::DebianOnly)?),
         ("engine", []) => drop(engine::prepare(&host)?),
+        ("schema", []) => schema::prepare(&host)?,
         ("demo", arguments) => return suite::demo(&host, arguments),
         ("test", arguments) => return suite::test(&host, arguments),
         ("deny", []) => return suite::deny(&host),

@@ -8,12 +8,13 @@ use anyhow::{Context, Result, bail};
 
 use crate::host::{Host, Tool, progress};
 use crate::packages::{crates, pins};
-use crate::{engine, guests};
+use crate::{engine, guests, schema};
 
 /// Everything that tests and demo need. Quick when nothing is to be done.
 pub(crate) fn set_up(host: &Host) -> Result<()> {
     guests::build(host, guests::Route::Any)?;
     engine::prepare(host)?;
+    schema::prepare(host)?;
     progress::stage("nextest", || {
         let program = crates::program(host, pins::NEXTEST)?;
         Ok(((), program.display().to_string()))
