@@ -59,15 +59,17 @@ impl Span {
 }
 
 /// Collects remarks while a file is read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Report {
     errors: Shelf,
     warnings: Shelf,
 }
 
 /// The remarks of one severity.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shelf {
+    /// Remarks that are kept.
+    room: usize,
     kept: Vec<Diagnostic>,
     dropped: usize,
     /// A node behind an alias is read once per use; its mistakes are reported once.
@@ -87,7 +89,27 @@ impl Remark<'_> {
     }
 }
 
+impl Default for Report {
+    fn default() -> Self {
+        Self::with_room(REMARKS_MAX)
+    }
+}
+
 impl Report {
+    /// A report that keeps so many remarks of each severity.
+    pub(crate) fn with_room(room: usize) -> Self {
+        let shelf = || Shelf {
+            room,
+            kept: Vec::new(),
+            dropped: 0,
+            seen: BTreeSet::new(),
+        };
+        Self {
+            errors: shelf(),
+            warnings: shelf(),
+        }
+    }
+
     pub(crate) fn error(
         &mut self,
         code: &'static str,
@@ -117,7 +139,7 @@ impl Report {
             Severity::Error => &self.errors,
             Severity::Warning => &self.warnings,
         };
-        remarks.kept.len() >= REMARKS_MAX
+        remarks.kept.len() >= remarks.room
     }
 
     /// All remarks in the order of the file, those that were only counted as a last one of each severity.
@@ -143,7 +165,7 @@ impl Shelf {
         span: Span,
         message: String,
     ) -> Remark<'_> {
-        if self.kept.len() < REMARKS_MAX {
+        if self.kept.len() < self.room {
             if !self.seen.insert((code, span)) {
                 return Remark(None);
             }

@@ -21,11 +21,17 @@ mod graph;
 
 mod glob;
 
+// Beside the walk: the same file, looked at by a person who moves it here.
+mod migrate;
+
 // What a step sees of its build, and how far a build is; read by whoever runs a plan.
 pub mod progress;
 pub mod variables;
 
 pub use diagnostic::{Diagnostic, Severity, Span};
+pub use migrate::{
+    Elsewhere, ElsewhereKind, Finding, KeyUse, Migration, Need, Support, VariableUse, migrate,
+};
 pub use plan::{
     ArtifactKind, ArtifactUpload, Artifacts, CachePlan, CaptureOn, Clock, ClonePlan,
     ConcurrencyGroup, Condition, CustomVariable, Deployment, Download, GrantRequest,

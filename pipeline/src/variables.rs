@@ -62,6 +62,38 @@ pub struct UserVariables<'a> {
     pub custom: &'a [CustomVariable],
 }
 
+/// The names of all variables that [`of_step`] can set by itself, sorted.
+pub const DEFAULTS: &[&str] = &[
+    "BITBUCKET_BRANCH",
+    "BITBUCKET_BUILD_NUMBER",
+    "BITBUCKET_CLONE_DIR",
+    "BITBUCKET_COMMIT",
+    "BITBUCKET_DEPLOYMENT_ENVIRONMENT",
+    "BITBUCKET_DEPLOYMENT_ENVIRONMENT_UUID",
+    "BITBUCKET_EXIT_CODE",
+    "BITBUCKET_GIT_HTTP_ORIGIN",
+    "BITBUCKET_GIT_SSH_ORIGIN",
+    "BITBUCKET_PARALLEL_STEP",
+    "BITBUCKET_PARALLEL_STEP_COUNT",
+    "BITBUCKET_PIPELINE_UUID",
+    "BITBUCKET_PROJECT_KEY",
+    "BITBUCKET_PROJECT_UUID",
+    "BITBUCKET_PR_DESTINATION_BRANCH",
+    "BITBUCKET_PR_ID",
+    "BITBUCKET_REPO_FULL_NAME",
+    "BITBUCKET_REPO_IS_PRIVATE",
+    "BITBUCKET_REPO_OWNER",
+    "BITBUCKET_REPO_OWNER_UUID",
+    "BITBUCKET_REPO_SLUG",
+    "BITBUCKET_REPO_UUID",
+    "BITBUCKET_STEP_RUN_NUMBER",
+    "BITBUCKET_STEP_TRIGGERER_UUID",
+    "BITBUCKET_STEP_UUID",
+    "BITBUCKET_TAG",
+    "BITBUCKET_WORKSPACE",
+    "CI",
+];
+
 /// The plain variables of a step. A name that no shell could read is left out, and so is a value with a NUL, which no
 /// environment can hold.
 pub fn of_step(facts: &StepFacts<'_>, user: &UserVariables<'_>) -> BTreeMap<String, String> {

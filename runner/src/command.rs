@@ -2,6 +2,7 @@
 
 mod check;
 pub mod join;
+mod migrate;
 mod paint;
 mod pipeline_file;
 mod pushed;
@@ -35,6 +36,8 @@ enum Verb {
     Run(run::RunArgs),
     /// Say what is wrong with a pipeline file, or what a push would run; exit status 1 if it is refused
     Check(check::CheckArgs),
+    /// List what an existing bitbucket-pipelines.yml needs before it runs here
+    Migrate(migrate::MigrateArgs),
     /// Work with one step, here, without a hub
     #[command(subcommand)]
     Step(StepVerb),
@@ -71,6 +74,7 @@ pub fn run(cli: Cli, environment: &Environment) -> ExitCode {
         Verb::Start(args) => start::run(&args, environment).map(|()| ExitCode::SUCCESS),
         Verb::Run(args) => run::run(&args, environment),
         Verb::Check(args) => check::run(&args, environment),
+        Verb::Migrate(args) => migrate::run(&args, environment),
         Verb::Step(StepVerb::Run(args)) => {
             return step_run::run(*args, &environment.module_cache_dir());
         }

@@ -226,7 +226,13 @@ fn wasm_work(planned: &PlannedWasm, module: Vec<u8>) -> WasmWork {
 }
 
 fn unsupported(what: &str, line: u32) -> StepEnd {
-    let why = format!("line {line}: `{what}` is not supported yet, so this step cannot run");
+    // The plan's words may hold quotes of their own: "`services`".
+    let what = if what.contains('`') {
+        what.to_owned()
+    } else {
+        format!("`{what}`")
+    };
+    let why = format!("line {line}: {what} is not supported yet, so this step cannot run");
     StepResult::Error {
         blame: Blame::User,
         why,

@@ -9,6 +9,7 @@ pub mod laptop;
 pub mod not_run;
 pub mod process;
 pub mod repository;
+pub mod schema;
 pub mod world;
 
 pub use engine::Engine;

@@ -21,14 +21,14 @@ pub(super) enum Repo {
         #[arg(long)]
         url: String,
         #[command(flatten)]
-        hook: Hook,
+        hook: HookTarget,
     },
     /// Write that file again
     Hook {
         /// The repository's name on the hub
         name: String,
         #[command(flatten)]
-        hook: Hook,
+        hook: HookTarget,
     },
     /// List repositories
     List {
@@ -39,7 +39,7 @@ pub(super) enum Repo {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Hook {
+pub(super) struct HookTarget {
     /// Where to write the file with the repository's key, 0600
     #[arg(long, value_name = "FILE")]
     hook_file: PathBuf,
@@ -79,7 +79,7 @@ impl Repo {
     }
 }
 
-impl Hook {
+impl HookTarget {
     /// Finds a bad address before anything is done.
     fn check(&self) -> anyhow::Result<()> {
         let address = self.address.as_deref().map(HookFile::check_address);

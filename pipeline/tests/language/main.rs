@@ -5,6 +5,7 @@
 mod anything;
 mod forms;
 mod hostile;
+mod migrating;
 mod mistakes;
 mod plans;
 mod selection;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cofferdam_pipeline::variables::{RepositoryFacts, StepFacts, UserVariables, of_step};
+use cofferdam_pipeline::variables::{DEFAULTS, RepositoryFacts, StepFacts, UserVariables, of_step};
 use cofferdam_pipeline::{CustomVariable, ParallelPlace, Reference};
 
 const VARIABLES: &str = "support.atlassian.com/bitbucket-cloud/docs/variables-and-secrets";
@@ -184,4 +184,36 @@ fn what_no_environment_can_hold_is_left_out() {
     let mut all = of_step(&facts(&main), &user);
     all.retain(|name, _| !ours.contains_key(name));
     assert_eq!(all.into_keys().collect::<Vec<_>>(), ["OK"]);
+}
+
+#[test]
+fn the_list_of_default_variables_is_complete() {
+    let request = Reference::PullRequest {
+        source: "feature/a".to_owned(),
+        destination: "main".to_owned(),
+    };
+    let tag = Reference::Tag("v1".to_owned());
+    let mut names: Vec<String> = Vec::new();
+    for reference in [&request, &tag] {
+        let mut step = StepFacts {
+            pull_request: Some(1),
+            step_triggerer_uuid: Some("{3}"),
+            deployment_environment: Some("production"),
+            deployment_environment_uuid: Some("{4}"),
+            exit_code: Some(0),
+            ..facts(reference)
+        };
+        in_parallel(&mut step);
+        step.repository = RepositoryFacts {
+            uuid: Some("{5}"),
+            owner_uuid: Some("{6}"),
+            project_key: Some("P"),
+            project_uuid: Some("{7}"),
+            ..step.repository
+        };
+        names.extend(of_step(&step, &UserVariables::default()).into_keys());
+    }
+    names.sort();
+    names.dedup();
+    assert_eq!(names, DEFAULTS);
 }

@@ -4,7 +4,7 @@
 //! 2 if there was nothing to read or the question has no answer. Nothing is executed and nothing is written.
 
 mod explain;
-mod json;
+pub(super) mod json;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -13,6 +13,7 @@ mod suite;
 
 mod engine;
 mod guests;
+mod schema;
 mod yosys;
 
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ const USAGE: &str = "usage: cofferdam-workbench COMMAND
   image                make the image that this project's own pipeline runs in
   self [ARG]...        set that up, then cofferdam run with these arguments on this work tree
   demo [--keep]        build, then a push and what becomes of it
+  schema               make Bitbucket's own schema checkable
   test [ARG]...        set up, then cargo nextest with these arguments
   deny                 licences, sources, who may depend on what, advisories
   tool NAME [ARG]...   run cargo-nextest or cargo-deny, installed if need be
@@ -64,6 +66,7 @@ fn run(words: &[&str]) -> Result<ExitCode> {
         ("build", []) => return suite::build(&host),
         ("image", []) => drop(engine::prepare_rust_image(&host)?),
         ("self", arguments) => return suite::check_itself(&host, arguments),
+        ("schema", []) => schema::prepare(&host)?,
         ("demo", arguments) => return suite::demo(&host, arguments),
         ("test", arguments) => return suite::test(&host, arguments),
         ("deny", []) => return suite::deny(&host),

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::host::{Host, Tool, progress};
 use crate::packages::{crates, pins};
-use crate::{engine, guests};
+use crate::{engine, guests, schema};
 
 /// What `just demo` takes.
 const DEMO_USAGE: &str = "usage: ./just demo [--keep]
@@ -22,6 +22,7 @@ log; then pushes a secret and shows how that fails. Ends with exit status 0 if b
 pub(crate) fn set_up(host: &Host) -> Result<()> {
     guests::build(host, guests::Route::Any)?;
     engine::prepare(host)?;
+    schema::prepare(host)?;
     progress::stage("nextest", || {
         let program = crates::program(host, pins::NEXTEST)?;
         Ok(((), program.display().to_string()))

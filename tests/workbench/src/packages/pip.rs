@@ -10,13 +10,22 @@ use crate::host::{Host, Tool, cache};
 
 /// The directory that holds the package's files, fetched once.
 pub(crate) fn package(host: &Host, pin: Pin) -> Result<PathBuf> {
+    package_with(host, pin, &[])
+}
+
+/// The same, with other packages beside it in the same directory.
+pub(crate) fn package_with(host: &Host, pin: Pin, needs: &[Pin]) -> Result<PathBuf> {
     cache::entry(host, &format!("pypi/{}", pin.directory()), |directory| {
-        install(host, pin, directory)
+        let pins: Vec<Pin> = std::iter::once(pin).chain(needs.iter().copied()).collect();
+        install(host, &pins, directory)
     })
 }
 
-fn install(host: &Host, pin: Pin, directory: &Path) -> Result<()> {
+fn install(host: &Host, pins: &[Pin], directory: &Path) -> Result<()> {
     let python = python_with_pip(host)?;
+    let versions = pins
+        .iter()
+        .map(|pin| format!("{}=={}", pin.name, pin.version));
     Tool::new(python)
         .args([
             "-m",
@@ -35,12 +44,13 @@ fn install(host: &Host, pin: Pin, directory: &Path) -> Result<()> {
             "--target",
         ])
         .arg(directory)
-        .arg(format!("{}=={}", pin.name, pin.version))
+        .args(versions)
         .output()?;
     Ok(())
 }
 
-fn python_with_pip(host: &Host) -> Result<PathBuf> {
+/// The Python that the packages were made for.
+pub(crate) fn python_with_pip(host: &Host) -> Result<PathBuf> {
     let has_pip = |python: &PathBuf| {
         Tool::new(python)
             .args(["-m", "pip", "--version"])
