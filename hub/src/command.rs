@@ -85,3 +85,15 @@ async fn fingerprint(data: &Path) -> anyhow::Result<()> {
     let about: crate::control::view::AboutView = ask::get(data, "/about").await?;
     ask::print(format_args!("{}\n", about.fingerprint))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_verb_and_option_can_be_asked_for() {
+        Cli::command().debug_assert();
+    }
+}

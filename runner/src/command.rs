@@ -100,3 +100,15 @@ fn tell(line: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     writeln!(std::io::stdout(), "{line}")
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_verb_and_option_can_be_asked_for() {
+        Cli::command().debug_assert();
+    }
+}

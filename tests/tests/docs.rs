@@ -211,6 +211,7 @@ fn the_page_for_a_machine_of_ones_own_has_every_option() -> Result<()> {
         let help = String::from_utf8(output.stdout)?;
         let options = help
             .split_whitespace()
+            .map(|word| word.trim_end_matches([':', ',', '.']))
             .filter(|word| word.starts_with("--") && *word != "--help");
         for option in options {
             ensure!(page.contains(option), "{verb} {option} is not on the page");
