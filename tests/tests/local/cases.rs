@@ -21,6 +21,7 @@ pub(crate) const ARTIFACTS: &[Case] = &[
         source: ARTIFACTS_PAGE,
         definitions: "",
         runs: &[Run {
+            arguments: &[],
             edits: &[],
             items: &[
                 One(step(
@@ -44,6 +45,7 @@ pub(crate) const ARTIFACTS: &[Case] = &[
         source: ARTIFACTS_PAGE,
         definitions: "",
         runs: &[Run {
+            arguments: &[],
             edits: &[],
             items: &[
                 One(step(
@@ -61,6 +63,7 @@ pub(crate) const ARTIFACTS: &[Case] = &[
         source: ARTIFACTS_PAGE,
         definitions: "",
         runs: &[Run {
+            arguments: &[],
             edits: &[],
             items: &[
                 One(step(
@@ -78,6 +81,7 @@ pub(crate) const ARTIFACTS: &[Case] = &[
         source: ARTIFACTS_PAGE,
         definitions: "",
         runs: &[Run {
+            arguments: &[],
             edits: &[],
             items: &[
                 One(step(
@@ -104,6 +108,7 @@ pub(crate) const ARTIFACTS: &[Case] = &[
         source: ARTIFACTS_PAGE,
         definitions: "",
         runs: &[Run {
+            arguments: &[],
             edits: &[],
             items: &[
                 One(step(
@@ -128,6 +133,7 @@ pub(crate) const ARTIFACTS: &[Case] = &[
         source: ARTIFACTS_PAGE,
         definitions: "",
         runs: &[Run {
+            arguments: &[],
             edits: &[],
             items: &[
                 One(step(
@@ -154,6 +160,7 @@ pub(crate) const ARTIFACTS: &[Case] = &[
         source: ARTIFACTS_PAGE,
         definitions: "",
         runs: &[Run {
+            arguments: &[],
             edits: &[],
             items: &[
                 One(step(
@@ -174,6 +181,7 @@ pub(crate) const ARTIFACTS: &[Case] = &[
         source: ARTIFACTS_PAGE,
         definitions: "",
         runs: &[Run {
+            arguments: &[],
             edits: &[],
             items: &[One(step(
                 "build",
@@ -195,6 +203,7 @@ pub(crate) const ARTIFACTS: &[Case] = &[
         source: ARTIFACTS_PAGE,
         definitions: "",
         runs: &[Run {
+            arguments: &[],
             edits: &[],
             items: &[One(step(
                 "build",
@@ -214,6 +223,7 @@ pub(crate) const ARTIFACTS: &[Case] = &[
         source: PARALLEL_PAGE,
         definitions: "",
         runs: &[Run {
+            arguments: &[],
             edits: &[],
             items: &[
                 Parallel(&[
@@ -242,6 +252,7 @@ pub(crate) const ARTIFACTS: &[Case] = &[
         source: PARALLEL_PAGE,
         definitions: "",
         runs: &[Run {
+            arguments: &[],
             edits: &[],
             items: &[Parallel(&[
                 step(
@@ -263,6 +274,7 @@ pub(crate) const CACHES: &[Case] = &[
         definitions: "{caches: {things: things}}",
         runs: &[
             Run {
+                arguments: &[],
                 edits: &[],
                 items: &[One(step(
                     "build",
@@ -272,6 +284,7 @@ pub(crate) const CACHES: &[Case] = &[
                 then: &[Printed("build", "the cache `things` is kept: 1 file")],
             },
             Run {
+                arguments: &[],
                 edits: &[],
                 items: &[One(step("test", &["caches: [things]"], Read("things/a")))],
                 then: &[Printed("test", "cached")],
@@ -283,6 +296,7 @@ pub(crate) const CACHES: &[Case] = &[
         source: CACHES_PAGE,
         definitions: "{caches: {things: things}}",
         runs: &[Run {
+            arguments: &[],
             edits: &[],
             items: &[
                 One(step(
@@ -301,6 +315,7 @@ pub(crate) const CACHES: &[Case] = &[
         definitions: "{caches: {things: things}}",
         runs: &[
             Run {
+                arguments: &[],
                 edits: &[],
                 items: &[
                     One(step(
@@ -317,6 +332,7 @@ pub(crate) const CACHES: &[Case] = &[
                 then: &[Printed("two", "passed")],
             },
             Run {
+                arguments: &[],
                 edits: &[],
                 items: &[One(step("test", &["caches: [things]"], Read("things/a")))],
                 then: &[Printed("test", "first")],
@@ -329,11 +345,13 @@ pub(crate) const CACHES: &[Case] = &[
         definitions: "{caches: {things: dist}}",
         runs: &[
             Run {
+                arguments: &[],
                 edits: &[],
                 items: &[One(step("build", &["caches: [things]"], Read("missing")))],
                 then: &[FailedWithout("build", "is kept")],
             },
             Run {
+                arguments: &[],
                 edits: &[],
                 items: &[One(step(
                     "again",
@@ -350,6 +368,7 @@ pub(crate) const CACHES: &[Case] = &[
         definitions: "{caches: {things: {path: things, key: {files: [lock]}}}}",
         runs: &[
             Run {
+                arguments: &[],
                 edits: &[("lock", "1")],
                 items: &[One(step(
                     "build",
@@ -359,6 +378,7 @@ pub(crate) const CACHES: &[Case] = &[
                 then: &[Printed("build", "is kept")],
             },
             Run {
+                arguments: &[],
                 edits: &[("lock", "2")],
                 items: &[One(step(
                     "build",
@@ -368,6 +388,7 @@ pub(crate) const CACHES: &[Case] = &[
                 then: &[Printed("build", "is kept")],
             },
             Run {
+                arguments: &[],
                 edits: &[("lock", "1")],
                 items: &[One(step("test", &["caches: [things]"], Read("things/a")))],
                 then: &[Printed("test", "of lock 1")],

@@ -6,6 +6,7 @@
 )]
 
 mod cases;
+mod flow;
 mod play;
 mod secrets;
 
@@ -14,6 +15,7 @@ use cofferdam_tests::engine::IMAGE;
 use cofferdam_tests::{Laptop, not_run};
 
 use cases::{ARTIFACTS, CACHES};
+use flow::{AFTER_SCRIPTS, FLOW};
 use play::{Case, Form, play};
 
 fn all(cases: &[Case], form: Form) -> Result<()> {
@@ -46,6 +48,21 @@ fn caches_live_as_the_vendor_says_for_modules() -> Result<()> {
 #[test]
 fn caches_live_as_the_vendor_says_for_containers() -> Result<()> {
     all(CACHES, Form::Script)
+}
+
+#[test]
+fn steps_run_when_and_with_what_the_vendor_says_as_modules() -> Result<()> {
+    all(FLOW, Form::Wasm)
+}
+
+#[test]
+fn steps_run_when_and_with_what_the_vendor_says_in_containers() -> Result<()> {
+    all(FLOW, Form::Script)
+}
+
+#[test]
+fn an_after_script_runs_as_the_vendor_says_in_containers() -> Result<()> {
+    all(AFTER_SCRIPTS, Form::Script)
 }
 
 /// A script sees its home, which is outside of the workspace; a module has none.

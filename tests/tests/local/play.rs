@@ -23,6 +23,10 @@ pub(crate) enum Does {
     Write(&'static str, &'static str),
     /// Writes a text to a file whose directory must be made first.
     WriteBelow(&'static str, &'static str, &'static str),
+    /// Prints its environment.
+    Environment,
+    /// Waits far longer than a run of these cases takes.
+    Wait,
 }
 
 /// A step.
@@ -39,6 +43,8 @@ pub(crate) struct Step {
 pub(crate) enum Item {
     One(Step),
     Parallel(&'static [Step]),
+    /// A parallel group with `fail-fast: true`.
+    FailFast(&'static [Step]),
 }
 
 /// What must be true after a run.
@@ -48,6 +54,12 @@ pub(crate) enum Then {
     Printed(&'static str, &'static str),
     /// The step failed, and its log lacks this text.
     FailedWithout(&'static str, &'static str),
+    /// The step failed, and its log has this text.
+    FailedWith(&'static str, &'static str),
+    /// The step did not pass, because another one failed.
+    Stopped(&'static str),
+    /// The step never began.
+    NeverBegan(&'static str),
     /// The user finds this file below `.cofferdam/artifacts`, with this content.
     Left(&'static str, &'static str),
     /// There is no such file.
@@ -57,6 +69,8 @@ pub(crate) enum Then {
 /// One run: what somebody changes before it, and what must be true after it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
+    /// Of `cofferdam run`.
+    pub(crate) arguments: &'static [&'static str],
     pub(crate) edits: &'static [(&'static str, &'static str)],
     pub(crate) items: &'static [Item],
     pub(crate) then: &'static [Then],
@@ -76,7 +90,9 @@ pub(crate) struct Case {
 /// Plays every run of the case and holds it to what its source says.
 pub(crate) fn play(case: &Case, form: Form) -> Result<()> {
     let laptop = Laptop::new()?;
-    laptop.add_guest("fs")?;
+    for guest in ["fs", "hello", "sleep"] {
+        laptop.add_guest(guest)?;
+    }
     laptop
         .repository
         .write("dist/committed", "from the commit")?;
@@ -89,12 +105,12 @@ pub(crate) fn play(case: &Case, form: Form) -> Result<()> {
         }
         let file = pipeline(case.definitions, run.items, form);
         laptop.repository.write("bitbucket-pipelines.yml", &file)?;
-        let ran = laptop.run(&["run", "--plain"])?;
+        let ran = laptop.run(&[&["run", "--plain"], run.arguments].concat())?;
         let said = format!("{about}\n{file}\n{}\n{}", ran.shown, ran.complained);
         let fails = run
             .then
             .iter()
-            .any(|then| matches!(then, Then::FailedWithout(..)));
+            .any(|then| matches!(then, Then::FailedWithout(..) | Then::FailedWith(..)));
         ensure!(
             ran.status == i32::from(fails),
             "status {}: {said}",
@@ -123,6 +139,22 @@ fn hold(laptop: &Laptop, then: Then) -> Result<()> {
                 "{then:?}: {log}"
             );
         }
+        Then::FailedWith(step, text) => {
+            let log = laptop.log(step)?;
+            ensure!(
+                log.contains(text) && log.contains("failed: "),
+                "{then:?}: {log}"
+            );
+        }
+        Then::Stopped(step) => {
+            // It may not have begun when the other one failed.
+            let log = laptop.log(step).unwrap_or_default();
+            ensure!(!log.ends_with("passed\n"), "{then:?}: {log}");
+        }
+        Then::NeverBegan(step) => {
+            let log = laptop.log(step);
+            ensure!(log.is_err(), "{then:?}: {log:?}");
+        }
         Then::Left(path, text) => {
             let found = fs::read_to_string(laptop.path(&format!(".cofferdam/artifacts/{path}")))
                 .with_context(|| format!("{then:?}"))?;
@@ -145,10 +177,14 @@ fn pipeline(definitions: &str, items: &[Item], form: Form) -> String {
     for item in items {
         match item {
             Item::One(step) => write_step(&mut file, step, form, "    "),
-            Item::Parallel(steps) => {
-                file.push_str("    - parallel:\n");
+            Item::Parallel(steps) | Item::FailFast(steps) => {
+                let is_fast = matches!(item, Item::FailFast(_));
+                let _infallible = write!(
+                    file,
+                    "    - parallel:\n        fail-fast: {is_fast}\n        steps:\n"
+                );
                 for step in *steps {
-                    write_step(&mut file, step, form, "        ");
+                    write_step(&mut file, step, form, "          ");
                 }
             }
         }
@@ -169,19 +205,23 @@ fn write_step(file: &mut String, step: &Step, form: Form, indent: &str) {
                 Does::WriteBelow(dir, path, text) => {
                     format!("mkdir {dir} && printf %s '{text}' > {path}")
                 }
+                Does::Environment => "env".to_owned(),
+                Does::Wait => "sleep 50".to_owned(),
             };
             lines.push(format!("script: [\"{script}\"]"));
         }
         Form::Wasm => {
-            let arguments = match does {
-                Does::Read(path) => format!("read, {path}"),
-                Does::Write(path, text) => format!("write, {path}, '{text}'"),
+            let (module, arguments) = match does {
+                Does::Read(path) => ("fs", format!("read, {path}")),
+                Does::Write(path, text) => ("fs", format!("write, {path}, '{text}'")),
                 Does::WriteBelow(dir, path, text) => {
-                    format!("write-below, {dir}, {path}, '{text}'")
+                    ("fs", format!("write-below, {dir}, {path}, '{text}'"))
                 }
+                Does::Environment => ("hello", String::new()),
+                Does::Wait => ("sleep", "50".to_owned()),
             };
             lines.push(format!(
-                "wasm: {{module: ci/fs.wasm, args: [{arguments}], grants: {{write: [.]}}}}"
+                "wasm: {{module: ci/{module}.wasm, args: [{arguments}], grants: {{write: [.]}}}}"
             ));
         }
     }
