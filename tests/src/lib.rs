@@ -8,9 +8,11 @@ pub mod engine;
 pub mod not_run;
 pub mod process;
 pub mod repository;
+pub mod said;
 pub mod schema;
 pub mod world;
 
 pub use engine::Engine;
 pub use repository::Repository;
+pub use said::said;
 pub use world::{Joined, World};
