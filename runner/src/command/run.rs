@@ -130,7 +130,7 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
     })
     .await;
     let build = LocalBuild {
-        env: with_values(env(&tree, &push, &snapshot, &cancel).await?, &plan),
+        env: env(&tree, &push, &snapshot, &cancel).await?,
         commit: snapshot.commit,
         steps: Arc::new(steps),
         slots: usize::from(config.slots),
@@ -377,13 +377,6 @@ async fn env(
         put("BITBUCKET_REPO_FULL_NAME", &slug);
     }
     Ok(env)
-}
-
-/// The same with the variables of a custom pipeline: they win over what we set.
-fn with_values(mut env: BTreeMap<String, String>, plan: &Plan) -> BTreeMap<String, String> {
-    let values = plan.variables.iter();
-    env.extend(values.map(|variable| (variable.name.clone(), variable.value.clone())));
-    env
 }
 
 /// A fresh directory for the logs of this run; those of the last one are removed.
