@@ -9,7 +9,6 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use cofferdam_tests::Repository;
 use cofferdam_tests::process::{command, program, shell_status};
 
 /// Runs `cofferdam` with arguments in `dir`: the exit status and what it said on standard error.
@@ -51,19 +50,6 @@ fn a_bad_argument_is_explained_and_leaves_nothing_behind() -> Result<()> {
         ),
         ("start --state empty".to_owned(), 1, "cofferdam join"),
         ("frobnicate".to_owned(), 2, "frobnicate"),
-        (
-            "run --branch a --tag b".to_owned(),
-            2,
-            "cannot be used with",
-        ),
-        (
-            "run --branch refs/heads/a".to_owned(),
-            2,
-            "without `refs/heads/`",
-        ),
-        ("run --pull-request a".to_owned(), 2, "`feature/x:main`"),
-        ("run --custom c --var LEVEL".to_owned(), 2, "`NAME=VALUE`"),
-        ("run --var LEVEL=low".to_owned(), 2, "--custom"),
     ] {
         let arguments: Vec<&str> = line.split(' ').collect();
         let (got, said) = cofferdam(dir, &arguments)?;
@@ -114,56 +100,5 @@ fn a_damaged_state_directory_is_explained() -> Result<()> {
             "{name}: {status}\n{said}"
         );
     }
-    Ok(())
-}
-
-#[test]
-fn a_run_that_nobody_can_mean_is_explained_before_anything_starts() -> Result<()> {
-    let temporary = tempfile::tempdir()?;
-    let repository = Repository::create(temporary.path(), "app")?;
-    repository.write(
-        "bitbucket-pipelines.yml",
-        "pipelines:\n  custom:\n    nightly:\n      - variables: [{name: LEVEL, allowed-values: [low, high]}]\n      \
-         - step: {script: [make]}\n    weekly:\n      - step: {script: [make]}\n",
-    )?;
-    repository.commit("Begin")?;
-    for (line, words) in [
-        (
-            "run --custom yearly",
-            "There is no custom pipeline `yearly`; there are `nightly`, `weekly`.",
-        ),
-        (
-            "run --custom weekly --var LEVEL=low",
-            "has no variable `LEVEL`; it has none.",
-        ),
-        (
-            "run --custom nightly",
-            "`LEVEL` has no default, and no value was given",
-        ),
-        (
-            "run --custom nightly --var LEVEL=mid",
-            "allowed are `low`, `high`.",
-        ),
-        (
-            "run --custom nightly --var LEVEL=low --var LEVEL=high",
-            "--var LEVEL: this variable is given twice",
-        ),
-        (
-            "run --pull-request feature/x:main",
-            "The file has no `pull-requests`",
-        ),
-        ("run --tag v1", "The file has no `tags`"),
-    ] {
-        let arguments: Vec<&str> = line.split(' ').collect();
-        let (status, said) = cofferdam(&repository.work, &arguments)?;
-        ensure!(
-            status == 1 && said.contains(words),
-            "{line}: {status}\n{said}"
-        );
-    }
-    ensure!(
-        !repository.work.join(".cofferdam").exists(),
-        "something was begun"
-    );
     Ok(())
 }

@@ -6,6 +6,8 @@
 )]
 
 mod explained;
+mod options_of_run;
+mod page;
 mod remarks;
 
 use std::fs;
