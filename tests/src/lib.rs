@@ -9,10 +9,12 @@ pub mod laptop;
 pub mod not_run;
 pub mod process;
 pub mod repository;
+pub mod said;
 pub mod schema;
 pub mod world;
 
 pub use engine::Engine;
 pub use laptop::{Laptop, Ran};
 pub use repository::Repository;
+pub use said::said;
 pub use world::{Joined, World};

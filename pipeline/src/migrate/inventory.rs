@@ -29,8 +29,13 @@ pub(super) struct Inventory {
 
 /// Looks through the pipelines of a file that has no error.
 pub(super) fn of_file(file: &Map) -> Inventory {
+    let services = map_at(file, "definitions").and_then(|map| map_at(map, "services"));
+    let services = services.map(|map| &map.entries).into_iter().flatten();
     let mut tour = Tour {
         file,
+        services: services
+            .filter_map(|entry| Some((&*entry.key, entry.value.as_map()?)))
+            .collect(),
         variables: BTreeMap::new(),
         elsewhere: BTreeMap::new(),
         seen: BTreeSet::new(),
@@ -43,7 +48,7 @@ pub(super) fn of_file(file: &Map) -> Inventory {
 #[derive(Debug, Clone, Copy, Default)]
 struct Around<'f> {
     /// Variables that whoever starts the custom pipeline sets.
-    custom: &'f [&'f str],
+    custom: Option<&'f BTreeSet<&'f str>>,
     /// The environment that the stage deploys to.
     deployment: Option<&'f str>,
 }
@@ -61,6 +66,8 @@ struct Seen {
 
 struct Tour<'f> {
     file: &'f Map,
+    /// Those that are defined.
+    services: BTreeMap<&'f str, &'f Map>,
     variables: BTreeMap<String, Seen>,
     elsewhere: BTreeMap<(ElsewhereKind, String), BTreeSet<u32>>,
     /// Steps that were looked at with nothing around them: one behind an alias is met again and again.
@@ -101,12 +108,12 @@ impl<'f> Tour<'f> {
             .iter()
             .filter_map(|item| item.as_map()?.get("variables")?.value.as_list())
             .flatten();
-        let custom: Vec<&str> = named
+        let custom: BTreeSet<&str> = named
             .filter_map(|variable| variable.as_map()?.get("name")?.value.as_text())
             .collect();
         // The names are borrowed for this pipeline only; what is kept of a step owns its texts.
         let around = Around {
-            custom: &custom,
+            custom: Some(&custom).filter(|custom| !custom.is_empty()),
             deployment: None,
         };
         for item in items {
@@ -154,7 +161,7 @@ impl<'f> Tour<'f> {
         let Some(step) = node.as_map() else {
             return;
         };
-        let is_alone = around.custom.is_empty() && around.deployment.is_none();
+        let is_alone = around.custom.is_none() && around.deployment.is_none();
         if is_alone && !self.seen.insert(std::ptr::from_ref(node)) {
             return;
         }
@@ -226,8 +233,7 @@ impl<'f> Tour<'f> {
         let Some(text) = name.as_text() else {
             return;
         };
-        let definition = map_at(self.file, "definitions")
-            .and_then(|definitions| map_at(map_at(definitions, "services")?, text));
+        let definition = self.services.get(text).copied();
         let is_engine = text == "docker"
             || definition
                 .and_then(|definition| definition.get("type"))
@@ -355,7 +361,10 @@ impl<'f> Tour<'f> {
 
     fn want(&mut self, want: Want, is_secret: bool, around: Around<'_>) {
         let Want { name, line, need } = want;
-        if around.custom.contains(&name.as_str()) {
+        if around
+            .custom
+            .is_some_and(|custom| custom.contains(name.as_str()))
+        {
             return;
         }
         let need = match (names::origin(&name), need) {
