@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use cofferdam_tests::Engine;
 use cofferdam_tests::process::{command, program, wait_for};
 
 /// Runs a line in a shell of its own: whether it succeeded, and all it said.
@@ -22,6 +23,28 @@ fn paste(line: &str, dir: &Path) -> Result<(bool, String)> {
     ))
 }
 
+/// The processes of the modules by their ids, and the container by the id that its engine has for it.
+fn shows_what_ran(said: &str) -> Result<()> {
+    let ids = |kind: &str| {
+        let ids = said.lines().filter_map(|line| line.strip_prefix(kind));
+        ids.filter_map(|rest| rest.split(':').next().map(str::to_owned))
+            .collect::<Vec<String>>()
+    };
+    let processes = ids("ran as    process ");
+    ensure!(
+        processes.len() == 3 && processes.iter().all(|id| id.parse::<u32>().is_ok()),
+        "{processes:?}: {said}"
+    );
+    let containers = ids("ran as    container ");
+    let expected = usize::from(Engine::read()?.missing.is_none());
+    let is_whole = |id: &String| id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    ensure!(
+        containers.len() == expected && containers.iter().all(is_whole),
+        "{containers:?}: {said}"
+    );
+    Ok(())
+}
+
 #[test]
 fn every_command_that_a_kept_demo_prints_can_be_pasted() -> Result<()> {
     let home = tempfile::tempdir()?;
@@ -30,6 +53,7 @@ fn every_command_that_a_kept_demo_prints_can_be_pasted() -> Result<()> {
     let said = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{said}\n{complaint}");
+    shows_what_ran(&said)?;
     let (_, after) = said
         .split_once("go on with any of these")
         .context("it says how to go on")?;

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use cofferdam_tests::engine::{Engine, IMAGE};
 use cofferdam_tests::process::{program, run, target_dir};
 use cofferdam_tests::{Joined, Repository, World};
+use serde_json::Value;
 
 fn main() -> Result<()> {
     let is_kept = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
@@ -57,7 +58,7 @@ fn main() -> Result<()> {
     title("The live log")?;
     follow(&world, &repository, 1)?;
     let build = world.wait_for_build("demo", 1)?;
-    show(&world, 1)?;
+    show(&world, 1, &build)?;
     ensure!(
         build["state"] == "passed",
         "the first push should have passed"
@@ -74,7 +75,7 @@ fn main() -> Result<()> {
     line(repository.push("main")?.trim_end())?;
     follow(&world, &repository, 2)?;
     let build = world.wait_for_build("demo", 2)?;
-    show(&world, 2)?;
+    show(&world, 2, &build)?;
     ensure!(
         build["state"] == "failed",
         "the second push should have failed"
@@ -160,13 +161,25 @@ fn follow(world: &World, repository: &Repository, number: u64) -> Result<()> {
     Ok(())
 }
 
-fn show(world: &World, number: u64) -> Result<()> {
+fn show(world: &World, number: u64, build: &Value) -> Result<()> {
     title("What the hub remembers")?;
     line(
         world
             .hub_says(&["build", "show", "demo", &number.to_string()])?
             .trim_end(),
-    )
+    )?;
+    for job in build["jobs"].as_array().into_iter().flatten() {
+        for step in job["steps"].as_array().into_iter().flatten() {
+            if let Some(process) = step["receipt"]["process"].as_str() {
+                let name = step["name"].as_str().unwrap_or_default();
+                let is_process =
+                    process.bytes().all(|byte| byte.is_ascii_digit()) && process.len() < 12;
+                let kind = if is_process { "process" } else { "container" };
+                line(&format!("ran as    {kind} {process}: {name}"))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Leaves everything running, and prints the commands with which a person goes on, each whole on its line.

@@ -125,7 +125,8 @@ pub(crate) fn demo(host: &Host, arguments: &[&str]) -> Result<ExitCode> {
 /// Builds the runner and has it run this project's own pipeline on this work tree.
 pub(crate) fn check_itself(host: &Host, arguments: &[&str]) -> Result<ExitCode> {
     let engine = engine::prepare_rust_image(host)?;
-    let build = ["build", "--package", "cofferdam-runner", "--bins"];
+    // The whole workspace, as everywhere: for one package alone cargo would compile wasmtime once more.
+    let build = ["build", "--workspace", "--bins"];
     let status = Tool::new("cargo").args(build).dir(&host.root).hand_over()?;
     if !status.success() {
         return Ok(ExitCode::FAILURE);
