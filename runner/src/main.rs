@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use cofferdam_runner::command::{self, Cli};
 use cofferdam_runner::config::Environment;
-use cofferdam_runner::executor::wasm::confined_main;
-use cofferdam_runner::process::Mode;
+use cofferdam_runner::executor::wasm::zygote_main;
+use cofferdam_runner::process::is_zygote;
 use cofferdam_runner::step_run;
 
 fn main() -> ExitCode {
-    // First of all, while there is one thread and nothing was read: the confined processes.
-    if let Some(mode) = Mode::of_arguments(std::env::args_os()) {
-        return confined_main(mode);
+    // First of all, while there is one thread and nothing was read: the origin of all confined processes.
+    if is_zygote(std::env::args_os()) {
+        return zygote_main();
     }
     let environment = Environment::read();
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();

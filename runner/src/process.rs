@@ -1,26 +1,32 @@
-//! Starts this very executable again as one of its confined modes, watches it and ends it.
+//! Starts confined processes, watches them and ends them.
 //!
-//! The runner asks for a process; what comes back is a handle with a socket to it. What the process does
-//! is decided by `executor/wasm`. No shell, no search path, no inherited environment: other programs are
-//! not started from here.
+//! The runner asks for a process; what comes back is a handle with a socket to it. Every one is cloned from
+//! the `zygote`, which is this very executable again. What the process does is decided by `executor/wasm`. No
+//! shell, no search path, no inherited environment: other programs are not started from here.
 
 mod reap;
+mod zygote;
 
 use std::ffi::OsStr;
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
+
+use self::zygote::{CloneError, Zygote};
+
+pub use self::zygote::serve;
 
 /// Launches that may wait for the launching thread. A launch takes a few milliseconds; more waiting than
 /// jobs on one host makes no sense.
@@ -30,7 +36,7 @@ const LAUNCHES_WAITING_MAX: usize = 256;
 /// and some of its context.
 const LAST_WORDS_BYTES_MAX: u64 = 4096;
 
-/// What this executable becomes when it is started with [`Mode::argument`] as its only argument.
+/// What a confined process is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Runs one guest.
@@ -40,23 +46,32 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The hidden argument.
-    pub fn argument(self) -> &'static str {
+    const ALL: [Self; 2] = [Self::Step, Self::Compile];
+
+    /// Its name for whoever looks at the host's processes; the kernel keeps 15 bytes.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Step => "step-process",
-            Self::Compile => "compile-process",
+            Self::Step => "cofferdam-step",
+            Self::Compile => "cofferdam-compi",
         }
     }
 
-    /// The mode that a command line asks for, if it asks for one. To be called first thing in `main`,
-    /// before any thread exists.
-    pub fn of_arguments(mut arguments: impl Iterator<Item = impl AsRef<OsStr>>) -> Option<Self> {
-        let first = arguments.nth(1)?;
-        let alone = arguments.next().is_none();
-        [Self::Step, Self::Compile]
-            .into_iter()
-            .find(|mode| alone && first.as_ref() == mode.argument())
+    fn code(self) -> u8 {
+        match self {
+            Self::Step => 1,
+            Self::Compile => 2,
+        }
     }
+
+    fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.code() == code)
+    }
+}
+
+/// Whether this executable was started as a zygote. To be asked first thing in `main`, before any thread exists.
+pub fn is_zygote(mut arguments: impl Iterator<Item = impl AsRef<OsStr>>) -> bool {
+    let is_it = |argument: &_| AsRef::<OsStr>::as_ref(argument) == zygote::ARGUMENT;
+    arguments.nth(1).as_ref().is_some_and(is_it) && arguments.next().is_none()
 }
 
 /// Starts confined processes from a thread of its own.
@@ -84,14 +99,16 @@ struct Started {
 }
 
 impl Launcher {
-    /// Starts the thread. `program` is this executable: `/proc/self/exe`, or its path in tests.
+    /// Starts the thread, and the zygote from it. `program` is this executable: `/proc/self/exe`, or its path in
+    /// tests.
     pub fn start(program: PathBuf) -> io::Result<Self> {
         let (launches, waiting) = mpsc::sync_channel::<Launch>(LAUNCHES_WAITING_MAX);
         std::thread::Builder::new()
             .name("launcher".to_owned())
             .spawn(move || {
+                let mut nursery = Nursery::new(program);
                 for launch in waiting {
-                    let started = start(&program, launch.mode, launch.stdin);
+                    let started = nursery.start(launch.mode, launch.stdin.as_fd());
                     if let Err(Ok(unwanted)) = launch.reply.send(started) {
                         reap::kill_and_forget(unwanted.pid);
                     }
@@ -117,27 +134,45 @@ impl Launcher {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the process module: empty environment, explicit directory"
-)]
-fn start(program: &Path, mode: Mode, stdin: OwnedFd) -> io::Result<Started> {
-    let (link, theirs) = StdUnixStream::pair()?;
-    link.set_nonblocking(true)?;
-    let mut child = std::process::Command::new(program)
-        .arg(mode.argument())
-        .env_clear()
-        .current_dir("/")
-        .stdin(stdin)
-        .stdout(OwnedFd::from(theirs))
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let stderr = child.stderr.take().expect("standard error was piped above");
-    Ok(Started {
-        pid: Pid::from_child(&child),
-        link,
-        stderr: stderr.into(),
-    })
+/// The zygote, made anew should it ever be gone: only the host can end it, out of memory for example.
+#[derive(Debug)]
+struct Nursery {
+    program: PathBuf,
+    zygote: Option<Zygote>,
+}
+
+impl Nursery {
+    fn new(program: PathBuf) -> Self {
+        // Where this fails, whoever asks first for a process hears why.
+        let zygote = Zygote::start(&program).ok();
+        Self { program, zygote }
+    }
+
+    fn start(&mut self, mode: Mode, stdin: BorrowedFd<'_>) -> io::Result<Started> {
+        let (link, theirs) = StdUnixStream::pair()?;
+        link.set_nonblocking(true)?;
+        let (stderr, their_stderr) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        let descriptors = [stdin, theirs.as_fd(), their_stderr.as_fd()];
+        let pid = match self.zygote()?.clone_process(mode, descriptors) {
+            Err(CloneError::Gone(_)) => {
+                self.zygote = None;
+                self.zygote()?.clone_process(mode, descriptors)
+            }
+            cloned => cloned,
+        };
+        match pid {
+            Ok(pid) => Ok(Started { pid, link, stderr }),
+            Err(CloneError::Gone(error) | CloneError::Refused(error)) => Err(error),
+        }
+    }
+
+    fn zygote(&mut self) -> io::Result<&Zygote> {
+        let zygote = match self.zygote.take() {
+            Some(zygote) => zygote,
+            None => Zygote::start(&self.program)?,
+        };
+        Ok(self.zygote.insert(zygote))
+    }
 }
 
 /// A running process of ours. Dropping it kills it, without waiting.
@@ -273,20 +308,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mode_is_asked_for_by_its_argument_alone() {
+    fn a_zygote_is_asked_for_by_its_argument_alone() {
         for (arguments, expected) in [
-            (vec!["cofferdam", "step-process"], Some(Mode::Step)),
-            (vec!["cofferdam", "compile-process"], Some(Mode::Compile)),
-            (vec!["cofferdam", "step-process", "x"], None),
-            (vec!["cofferdam", "step", "run"], None),
-            (vec!["cofferdam"], None),
-            (vec![], None),
+            (vec!["cofferdam", "zygote"], true),
+            (vec!["cofferdam", "zygote", "x"], false),
+            (vec!["cofferdam", "step", "run"], false),
+            (vec!["cofferdam"], false),
+            (vec![], false),
         ] {
-            assert_eq!(
-                Mode::of_arguments(arguments.iter()),
-                expected,
-                "{arguments:?}"
-            );
+            assert_eq!(is_zygote(arguments.iter()), expected, "{arguments:?}");
         }
     }
 }

@@ -33,7 +33,7 @@ use self::run::{Attempt, Ran};
 use crate::executor::{Asked, AskedLimits, Executor, ExecutorError, StepRun, WasmWork, Work};
 use crate::grant::{Access, Grants, Refusal, Wanted};
 use crate::log::LogSink;
-use crate::process::{Launcher, Mode};
+use crate::process::Launcher;
 use crate::receipt::{EndedBy, Observer, Receipt};
 
 /// Largest module, in bytes. The largest known to be useful, a whole compiler, has 75 MB.
@@ -53,10 +53,11 @@ pub const OUTPUT_BYTES_MAX: u64 = 1024 * 1024 * 1024 * 1024;
 /// Largest file that a step may make where it does not say, in bytes.
 pub const DISK_BYTES_DEFAULT: u64 = 4 * 1024 * 1024 * 1024;
 
-/// Becomes one of the confined processes. To be called first thing in `main`, before any thread exists,
-/// when [`Mode::of_arguments`] says so.
-pub fn confined_main(mode: Mode) -> ExitCode {
-    inside::main(mode)
+/// Becomes the process from which all confined ones are cloned. To be called first thing in `main`, before any
+/// thread exists, when [`crate::process::is_zygote`] says so.
+pub fn zygote_main() -> ExitCode {
+    inside::warm_up();
+    crate::process::serve(inside::main)
 }
 
 /// How the executor works on this host.

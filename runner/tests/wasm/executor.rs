@@ -1,6 +1,6 @@
 //! The executor as a job uses it: a workspace, grants with lines, a log, a cancel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -329,4 +329,18 @@ async fn a_step_that_takes_too_long_is_ended() {
         receipt.ended_by,
         EndedBy::Timeout(Duration::from_millis(100))
     );
+}
+
+/// All steps are clones of one process, and clones of a random generator would say the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_two_steps_draw_the_same_random_numbers() {
+    const STEPS: usize = 4;
+    let stand = stand();
+    for _ in 0..STEPS {
+        stand.run(work(guests::random())).await.unwrap();
+    }
+    let pieces = stand.log.pieces.lock().unwrap();
+    let drawn: BTreeSet<&Vec<u8>> = pieces.iter().map(|(_, bytes)| bytes).collect();
+    assert_eq!(drawn.len(), STEPS);
+    assert!(drawn.iter().all(|bytes| bytes.len() == 32));
 }

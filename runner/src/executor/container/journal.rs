@@ -14,8 +14,9 @@ use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder,
 };
+use futures_util::stream::{self, StreamExt as _};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::engine::Engine;
@@ -23,6 +24,17 @@ use super::engine::Engine;
 /// Longest time that a forced removal may take. The engine kills, unmounts and deletes the container's
 /// own files; a build tree of many gigabytes on a slow disk takes minutes.
 const REMOVE_MAX: Duration = Duration::from_mins(5);
+
+/// Longest time that removing what the last life left over may take, for each container: a runner that
+/// starts waits for it, and what stays is tried again at the next start.
+const LEFTOVER_MAX: Duration = Duration::from_mins(1);
+
+/// Longest wait for the answer to one request for a removal. Podman 4.3 has been seen to answer one never,
+/// and the next one at once.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+
+/// Removals of leftovers at once: an engine that hangs on one container may well remove the others.
+const LEFTOVERS_AT_ONCE: usize = 8;
 
 /// Pause before a removal is asked for again.
 const REMOVE_RETRY: Duration = Duration::from_millis(200);
@@ -147,7 +159,7 @@ impl Held {
 
     /// Kills what runs in the container, removes it and checks that it is gone.
     pub(super) async fn remove(mut self) -> Result<(), ApiError> {
-        remove(&self.docker, &self.name).await?;
+        remove(&self.docker, &self.name, REMOVE_MAX).await?;
         self.is_gone = true;
         self.journal.strike(&self.name);
         Ok(())
@@ -171,7 +183,7 @@ impl Drop for Held {
                 if let Some(creating) = creating {
                     drop(creating.await);
                 }
-                match remove(&docker, &name).await {
+                match remove(&docker, &name, REMOVE_MAX).await {
                     Ok(()) => journal.strike(&name),
                     Err(error) => {
                         tracing::warn!(container = name, %error, "could not remove a container");
@@ -193,53 +205,74 @@ pub(super) async fn clear_leftovers(
         source,
     })?;
     let this_engine = engine.facts().kind.name();
-    let mut cleared = 0;
-    let mut names = Vec::new();
+    let mut remaining = Vec::new();
+    let mut ours = Vec::new();
     for (name, its_engine) in entries {
         // A crash between making and writing the file leaves it empty, and the container unmade.
-        if !its_engine.is_empty() && its_engine != this_engine {
-            names.push(format!("{name} (it belongs to {its_engine})"));
-            continue;
+        if its_engine.is_empty() || its_engine == this_engine {
+            ours.push(name);
+        } else {
+            remaining.push(format!("{name} (it belongs to {its_engine})"));
         }
-        match remove(engine.docker(), &name).await {
+    }
+    let removals = ours.into_iter().map(|name| async move {
+        let removed = remove(engine.docker(), &name, LEFTOVER_MAX).await;
+        (name, removed)
+    });
+    let removals: Vec<_> = stream::iter(removals)
+        .buffered(LEFTOVERS_AT_ONCE)
+        .collect()
+        .await;
+    let mut cleared = 0;
+    for (name, removed) in removals {
+        match removed {
             Ok(()) => {
                 journal.strike(&name);
                 cleared += 1;
             }
-            Err(error) => names.push(format!("{name} ({error})")),
+            Err(error) => remaining.push(format!("{name} ({error})")),
         }
     }
-    if names.is_empty() {
+    if remaining.is_empty() {
         Ok(cleared)
     } else {
-        Err(LeftoverError::Remaining { names })
+        Err(LeftoverError::Remaining { names: remaining })
     }
 }
 
 /// Removes a container by force, with its anonymous volumes, and returns when the engine no longer knows
-/// it. One that never existed is gone, too.
-async fn remove(docker: &Docker, name: &str) -> Result<(), ApiError> {
-    let deadline = Instant::now() + REMOVE_MAX;
+/// it, or `longest` is over. One that never existed is gone, too.
+async fn remove(docker: &Docker, name: &str, longest: Duration) -> Result<(), ApiError> {
+    let deadline = Instant::now() + longest;
     loop {
-        let how = RemoveContainerOptionsBuilder::default()
-            .force(true)
-            .v(true)
-            .build();
-        let removed = docker.remove_container(name, Some(how)).await;
-        let check = docker
-            .inspect_container(name, None::<InspectContainerOptions>)
-            .await;
-        match (removed, check) {
-            (_, Err(error)) if is_missing(&error) => return Ok(()),
-            (Err(error), _) | (Ok(()), Err(error)) if Instant::now() >= deadline => {
-                return Err(error);
-            }
-            (Ok(()), Ok(_)) if Instant::now() >= deadline => {
-                return Err(ApiError::RequestTimeoutError);
-            }
-            // Another removal is under way, or the engine is busy.
-            _ => sleep(REMOVE_RETRY).await,
+        let asked = remove_once(docker, name);
+        let still_there = match timeout(ANSWER_MAX, asked).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(_elapsed) => ApiError::RequestTimeoutError,
+        };
+        if Instant::now() >= deadline {
+            return Err(still_there);
         }
+        // Another removal is under way, or the engine is busy.
+        sleep(REMOVE_RETRY).await;
+    }
+}
+
+/// Asks for the removal, and whether the container is gone.
+async fn remove_once(docker: &Docker, name: &str) -> Result<(), ApiError> {
+    let how = RemoveContainerOptionsBuilder::default()
+        .force(true)
+        .v(true)
+        .build();
+    let removed = docker.remove_container(name, Some(how)).await;
+    let check = docker
+        .inspect_container(name, None::<InspectContainerOptions>)
+        .await;
+    match (removed, check) {
+        (_, Err(error)) if is_missing(&error) => Ok(()),
+        (Err(error), _) | (Ok(()), Err(error)) => Err(error),
+        (Ok(()), Ok(_)) => Err(ApiError::RequestTimeoutError),
     }
 }
 

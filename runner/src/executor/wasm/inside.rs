@@ -1,5 +1,5 @@
-//! What runs inside the confined processes: this executable again, started by `process` with a hidden
-//! argument. Nothing here is ever called in the runner itself.
+//! What runs inside the confined processes: clones of the zygote, which is this executable again. Nothing here
+//! is ever called in the runner itself.
 //!
 //! A step process takes its spec from the socket, lets the walls rise around itself, loads native code,
 //! runs the guest, reports how that ended and waits for the runner to let it go. A compiler process reads
@@ -14,10 +14,10 @@ mod limiter;
 mod stdio;
 mod tree;
 
+use std::ffi::CString;
 use std::io::{self, Read as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
-use std::process::ExitCode;
 
 use self::confine::{Confinement, WallError};
 use super::link::{
@@ -27,6 +27,9 @@ use crate::process::Mode;
 
 #[cfg(test)]
 pub(super) use self::guest::load_core;
+
+const SUCCESS: u8 = 0;
+const FAILURE: u8 = 1;
 
 /// Beside the guest's own memory: native code while it is being mapped, stacks, the buffers of host
 /// functions. Address space that is merely reserved does not count.
@@ -44,13 +47,20 @@ const COMPILER_DATA_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// Processor time of a compiler in seconds, all threads together: a module of 70 MB needs about 60.
 const COMPILER_CPU_SECS_MAX: u64 = 1800;
 
-/// Becomes a confined process. Returns when it is done.
-pub(super) fn main(mode: Mode) -> ExitCode {
+/// Makes in the zygote, once, what every step process would make again.
+pub(super) fn warm_up() {
+    guest::warm_up();
+}
+
+/// Becomes a confined process. Returns its exit status when it is done.
+pub(super) fn main(mode: Mode) -> u8 {
+    // The name is for people; a process without one is confined as well.
+    let _named = rustix::thread::set_name(&CString::new(mode.name()).unwrap_or_default());
     confine::close_inherited();
     // Our end of the socket is standard output; nothing prints there in these modes.
     let link = match io::stdout().as_fd().try_clone_to_owned() {
         Ok(link) => UnixStream::from(link),
-        Err(_) => return ExitCode::FAILURE,
+        Err(_) => return FAILURE,
     };
     let sent = match mode {
         Mode::Step => send_report(&link, &step(&link)),
@@ -59,8 +69,8 @@ pub(super) fn main(mode: Mode) -> ExitCode {
     // The runner reads what we used before it lets us go by closing its end.
     let _gone = (&link).read(&mut [0]);
     match sent {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+        Ok(()) => SUCCESS,
+        Err(_) => FAILURE,
     }
 }
 

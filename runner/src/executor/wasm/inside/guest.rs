@@ -6,7 +6,7 @@
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::{Component, Linker as ComponentLinker};
 use wasmtime::{Engine, InstancePre, Linker, Module, Store, Trap};
@@ -109,6 +109,42 @@ fn host_path(
     Ok((path, Some(open)))
 }
 
+/// What is the same for every guest.
+struct Host {
+    engine: Engine,
+    core: Linker<State>,
+    component: ComponentLinker<State>,
+}
+
+/// Made in the zygote, so that a step process finds it. Nothing in it may depend on chance: every step has the
+/// same.
+static HOST: OnceLock<Host> = OnceLock::new();
+
+impl Host {
+    fn make() -> wasmtime::Result<Self> {
+        let engine = engine(Purpose::Run)?;
+        let core = core_linker(&engine)?;
+        let component = component_linker(&engine)?;
+        Ok(Self {
+            engine,
+            core,
+            component,
+        })
+    }
+
+    fn get() -> wasmtime::Result<&'static Self> {
+        match HOST.get() {
+            Some(host) => Ok(host),
+            None => Self::make().map(|host| HOST.get_or_init(|| host)),
+        }
+    }
+}
+
+/// Makes what is the same for every guest. Where that fails, the first guest hears why.
+pub(super) fn warm_up() {
+    let _made = Host::get();
+}
+
 /// A guest that is ready to run.
 pub(super) struct Prepared {
     store: Store<State>,
@@ -123,20 +159,24 @@ enum Code {
 impl Prepared {
     /// Loads the native code and builds the host around it.
     pub(super) fn load(link: &UnixStream, spec: &StepSpec) -> wasmtime::Result<Self> {
-        let engine = engine(Purpose::Run)?;
+        let Host {
+            engine,
+            core,
+            component,
+        } = Host::get()?;
         let state = State::of(&Arc::new(link.try_clone()?), spec)?;
         let code = with_native(spec, |path| match spec.front {
             Front::Core => {
-                let module = load_core(&engine, path)?;
-                Ok(Code::Core(core_linker(&engine)?.instantiate_pre(&module)?))
+                let module = load_core(engine, path)?;
+                Ok(Code::Core(core.instantiate_pre(&module)?))
             }
             Front::Component => {
-                let component = load_component(&engine, path)?;
-                let pre = component_linker(&engine)?.instantiate_pre(&component)?;
+                let code = load_component(engine, path)?;
+                let pre = component.instantiate_pre(&code)?;
                 Ok(Code::Component(CommandPre::new(pre)?))
             }
         })?;
-        let mut store = Store::new(&engine, state);
+        let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
         store.set_max_component_handles(COMPONENT_HANDLES_MAX);
