@@ -78,7 +78,7 @@ impl Checkouts {
             let path = leftover?.path();
             // A step may have left what this user cannot remove. Its name is never used again, so it
             // costs disk and nothing else.
-            if let Err(error) = std::fs::remove_dir_all(&path) {
+            if let Err(error) = crate::workspace::remove_tree(&path) {
                 tracing::warn!(path = %path.display(), %error, "an old workspace stays");
             }
         }

@@ -4,6 +4,7 @@
 //! container.rs` runs shell lines in a container. Neither knows about jobs, hubs or retries.
 
 pub mod container;
+pub mod disk;
 pub mod wasm;
 
 use std::collections::BTreeMap;

@@ -4,10 +4,14 @@
 //! through the handle and never follows a link out; a path is for those that need one: a bind mount,
 //! a container engine.
 
+mod clear;
+
 use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+
+pub(crate) use self::clear::remove_tree;
 
 /// A directory that belongs to one step. Removed with all that is in it when dropped.
 #[derive(Debug)]
@@ -49,8 +53,7 @@ impl Workspace {
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        // `remove_dir_all` of the standard library does not follow links (it walks with `openat`).
-        if let Err(error) = std::fs::remove_dir_all(&self.path) {
+        if let Err(error) = remove_tree(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "could not remove a workspace");
         }
     }
