@@ -2,9 +2,12 @@
 //!
 //! Executors fill it in; `json` writes it down for the hub and for `step run --receipt`.
 
+pub mod isolation;
 pub mod json;
 
 use std::time::Duration;
+
+use self::isolation::Isolation;
 
 /// How a step ended. The exit status alone cannot say: a guest may use any of them itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub enum EndedBy {
     Timeout(Duration),
     /// Somebody cancelled it.
     Cancel,
+    /// It broke out of its own sandbox and ran into a wall of the kernel's: which, for a person.
+    Wall(String),
 }
 
 /// A limit that ended a step.
@@ -77,6 +82,8 @@ pub struct Receipt {
     pub output_bytes: u64,
     /// The walls that stood around it, in words: what this host allowed.
     pub isolation: String,
+    /// The same, wall by wall, where a module ran.
+    pub walls: Option<Isolation>,
     /// The process id of the step, or the container's id, as the host knows it.
     pub process: Option<String>,
 }

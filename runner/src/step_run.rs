@@ -30,6 +30,7 @@ use crate::executor::wasm::{
 };
 use crate::executor::{AskedLimits, ExecutorError};
 use crate::grant::{Access, Grants, Wanted};
+use crate::receipt::isolation::Demand;
 use crate::receipt::json::{NotRun, not_run_to_json, to_json};
 use crate::receipt::{EndedBy, GrantRecord, Receipt};
 
@@ -45,6 +46,8 @@ pub mod status {
     pub const SIGNAL: u8 = 128;
     /// The guest trapped: as shells show a process that aborted.
     pub const TRAP: u8 = 134;
+    /// It ran into a wall of the kernel's: as shells show a process that made a forbidden system call.
+    pub const WALL: u8 = 159;
     /// Nobody reads the output any more: as shells show a process that wrote into a broken pipe.
     pub const BROKEN_PIPE: u8 = 141;
 }
@@ -56,7 +59,7 @@ const TIME_DEFAULT: Duration = Duration::from_hours(2);
 ///
 /// The guest sees no file, host or environment but what is named here. Its exit status is passed on;
 /// beside that, 124: a limit ended it, 125: it could not be run, 126: a grant was refused, 134: it
-/// trapped, 130: interrupted, 141: nobody reads the output.
+/// trapped, 130: interrupted, 141: nobody reads the output, 159: it made a forbidden system call.
 #[derive(Debug, Parser)]
 #[command(name = "cofferdam step run", disable_version_flag = true)]
 pub struct StepRunArgs {
@@ -82,6 +85,10 @@ pub struct StepRunArgs {
     /// Standard output and standard error together, for example 10MiB [default: 1TiB]
     #[arg(long, value_name = "N", value_parser = quantity::size)]
     output: Option<u64>,
+    /// What must stand around it: `best`, all walls that this host allows; or `strict`, every wall that
+    /// there is, or it does not run
+    #[arg(long, value_name = "LEVEL", default_value = "best", value_parser = isolation)]
+    isolation: Demand,
     /// Write a receipt (JSON) to this file: what it was granted and used, and how it ended
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
@@ -91,6 +98,14 @@ pub struct StepRunArgs {
     /// Its arguments
     #[arg(value_name = "ARGS", last = true)]
     args: Vec<String>,
+}
+
+fn isolation(text: &str) -> Result<Demand, String> {
+    match text {
+        "best" => Ok(Demand::Best),
+        "strict" => Ok(Demand::Strict),
+        _ => Err("an isolation level is `best` or `strict`".to_owned()),
+    }
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
@@ -231,6 +246,7 @@ fn attempt(args: StepRunArgs, cache_dir: &Path) -> Result<Done, Failure> {
         home: Home::Root,
         limits,
         stdin,
+        isolation: args.isolation,
         cancel: &cancel,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -292,6 +308,10 @@ fn exit_status(ended_by: &EndedBy, received: Option<u8>, failed: Option<&io::Err
         EndedBy::Trap(why) => {
             complain(&format!("the module trapped: {why}"));
             status::TRAP
+        }
+        EndedBy::Wall(why) => {
+            complain(&format!("the step was stopped: {why}"));
+            status::WALL
         }
         EndedBy::Limit(limit) => {
             let (name, allowed, unit) = (limit.name, limit.allowed, limit.unit);

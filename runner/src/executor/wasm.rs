@@ -5,7 +5,7 @@
 //! in another (`run`), and what happens inside those two is in `inside`. This process never parses a
 //! module and never executes one.
 //!
-//! Not here yet: processes that wait in a pool, the system call filter, and the network.
+//! Not here yet: processes that wait in a pool, and the network.
 
 mod cache;
 mod engine;
@@ -13,6 +13,7 @@ mod inside;
 mod link;
 mod prepare;
 mod run;
+mod sealed;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -30,10 +31,12 @@ use self::cache::ModuleCache;
 use self::link::Walls;
 use self::prepare::Preparer;
 use self::run::{Attempt, Ran};
+use self::sealed::SealedCopies;
 use crate::executor::{Asked, AskedLimits, Executor, ExecutorError, StepRun, WasmWork, Work};
 use crate::grant::{Access, Grants, Refusal, Wanted};
 use crate::log::LogSink;
 use crate::process::Launcher;
+use crate::receipt::isolation::{Demand, Isolation};
 use crate::receipt::{EndedBy, Observer, Receipt};
 
 /// Largest module, in bytes. The largest known to be useful, a whole compiler, has 75 MB.
@@ -74,6 +77,7 @@ pub struct WasmConfig {
 pub struct WasmExecutor {
     launcher: Launcher,
     preparer: Preparer,
+    sealed: Arc<SealedCopies>,
     /// Why this host can build no tree, once that is known.
     no_tree: OnceLock<String>,
 }
@@ -97,6 +101,8 @@ pub struct GuestRun<'a> {
     pub limits: Limits,
     /// Its standard input.
     pub stdin: OwnedFd,
+    /// What must stand around it.
+    pub isolation: Demand,
     /// Ends it early.
     pub cancel: &'a CancellationToken,
 }
@@ -178,6 +184,7 @@ impl WasmExecutor {
         Ok(Self {
             launcher,
             preparer: Preparer::new(cache, fingerprint),
+            sealed: Arc::default(),
             no_tree: OnceLock::new(),
         })
     }
@@ -204,14 +211,26 @@ impl WasmExecutor {
         Ok(receipt(guest, &digest, ran))
     }
 
+    /// The native code as a step gets it. Copying waits for the disk.
+    async fn sealed(&self, entry: &cache::Entry) -> Result<Arc<OwnedFd>, ExecutorError> {
+        let (sealed, entry) = (Arc::clone(&self.sealed), entry.clone());
+        tokio::task::spawn_blocking(move || sealed.of(&entry))
+            .await
+            .map_err(io::Error::other)
+            .and_then(|copy| copy)
+            .map_err(|error| infrastructure("native code could not be copied to memory", error))
+    }
+
     async fn run_prepared(
         &self,
         guest: &GuestRun<'_>,
         entry: &cache::Entry,
         log: &dyn LogSink,
     ) -> Result<Ran, ExecutorError> {
+        let native = self.sealed(entry).await?;
+        let code = (entry.front, &*native);
         if self.no_tree.get().is_none() {
-            match run::run(&self.launcher, guest, entry, Walls::Tree, log).await? {
+            match run::run(&self.launcher, guest, code, Walls::Tree, log).await? {
                 Attempt::Ran(ran) => return Ok(ran),
                 Attempt::NoTree(why) => {
                     tracing::warn!(%why, "this host has no namespaces for steps");
@@ -219,11 +238,17 @@ impl WasmExecutor {
                 }
             }
         }
+        if guest.isolation == Demand::Strict {
+            let why = self.no_tree.get().map_or("", String::as_str);
+            return Err(too_weak(&format!(
+                "this host gives a step no own file tree ({why})"
+            )));
+        }
         guest
             .grants
             .without_a_tree()
             .map_err(|refusal| refused(&refusal))?;
-        match run::run(&self.launcher, guest, entry, Walls::Process, log).await? {
+        match run::run(&self.launcher, guest, code, Walls::Process, log).await? {
             Attempt::Ran(ran) => Ok(ran),
             Attempt::NoTree(why) => Err(ours(format!(
                 "a tree was built that nobody asked for: {why}"
@@ -283,6 +308,7 @@ impl Executor for WasmExecutor {
             home: Home::CloneDir,
             limits: Limits::of(&limits, timeout)?,
             stdin: nothing_to_read()?,
+            isolation: Demand::Best,
             cancel,
         };
         self.run_guest(guest, log).await
@@ -328,7 +354,10 @@ fn receipt(guest: GuestRun<'_>, digest: &[u8; 32], ran: Ran) -> Receipt {
         cpu: cpu.map(|cpu| (cpu, Observer::Kernel)),
         memory_peak_bytes: memory_peak_bytes.map(|bytes| (bytes, Observer::Kernel)),
         output_bytes,
-        isolation,
+        isolation: isolation
+            .as_ref()
+            .map_or_else(|| "it never began".to_owned(), Isolation::to_string),
+        walls: isolation,
         process: process.map(|id| id.to_string()),
     }
 }
@@ -341,7 +370,7 @@ impl Ran {
             cpu: None,
             memory_peak_bytes: None,
             output_bytes: 0,
-            isolation: "it never began".to_owned(),
+            isolation: None,
             process: None,
         }
     }
@@ -360,6 +389,13 @@ fn user(why: String) -> ExecutorError {
 
 fn infrastructure(why: impl Into<String>, error: io::Error) -> ExecutorError {
     ExecutorError::Infrastructure(why.into(), Some(error.into()))
+}
+
+/// The host lacks a wall that was demanded; another runner may have it.
+fn too_weak(missing: &str) -> ExecutorError {
+    let why =
+        format!("the isolation level `strict` was demanded, and {missing}; the step was not run");
+    ExecutorError::Infrastructure(why, None)
 }
 
 fn ours(why: String) -> ExecutorError {

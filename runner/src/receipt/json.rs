@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::isolation::Isolation;
 use super::{EndedBy, GrantRecord, LimitHit, Observer, Receipt};
 
 /// What is written down.
@@ -22,6 +23,7 @@ struct Shape<'a> {
     memory_peak: Option<MemoryShape>,
     output_bytes: u64,
     isolation: Option<&'a str>,
+    walls: Option<WallsShape<'a>>,
     process: Option<&'a str>,
 }
 
@@ -37,6 +39,16 @@ struct LimitShape<'a> {
     name: &'a str,
     allowed: u64,
     unit: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct WallsShape<'a> {
+    namespaces: &'a [String],
+    tree: bool,
+    uid: u32,
+    landlock_abi: Option<u32>,
+    call_filter: bool,
+    missing: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -64,6 +76,7 @@ pub fn to_json(receipt: &Receipt) -> serde_json::Value {
         memory_peak_bytes,
         output_bytes,
         isolation,
+        walls,
         process,
     } = receipt;
     let End {
@@ -92,6 +105,7 @@ pub fn to_json(receipt: &Receipt) -> serde_json::Value {
         }),
         output_bytes: *output_bytes,
         isolation: Some(isolation),
+        walls: walls.as_ref().map(walls_shape),
         process: process.as_deref(),
     })
 }
@@ -125,6 +139,7 @@ pub fn not_run_to_json(origin: &str, grants: &[GrantRecord], why: &NotRun) -> se
         memory_peak: None,
         output_bytes: 0,
         isolation: None,
+        walls: None,
         process: None,
     })
 }
@@ -173,6 +188,10 @@ fn end(ended_by: &EndedBy) -> End<'_> {
             ..plain("timeout")
         },
         EndedBy::Cancel => plain("cancel"),
+        EndedBy::Wall(why) => End {
+            why: Some(why),
+            ..plain("wall")
+        },
     }
 }
 
@@ -190,6 +209,24 @@ fn grant_shape(grant: &GrantRecord) -> GrantShape<'_> {
         kind,
         what,
         refused: refused.as_deref(),
+    }
+}
+
+fn walls_shape(walls: &Isolation) -> WallsShape<'_> {
+    let Isolation {
+        namespaces,
+        has_tree,
+        uid,
+        landlock_abi,
+        has_call_filter,
+    } = walls;
+    WallsShape {
+        namespaces,
+        tree: *has_tree,
+        uid: *uid,
+        landlock_abi: *landlock_abi,
+        call_filter: *has_call_filter,
+        missing: walls.missing(),
     }
 }
 
@@ -229,6 +266,13 @@ mod tests {
             memory_peak_bytes: Some((1 << 20, Observer::Kernel)),
             output_bytes: 5,
             isolation: "own process".to_owned(),
+            walls: Some(Isolation {
+                namespaces: vec!["net".to_owned()],
+                has_tree: true,
+                uid: 65534,
+                landlock_abi: None,
+                has_call_filter: true,
+            }),
             process: Some("4711".to_owned()),
         }
     }
@@ -262,6 +306,16 @@ mod tests {
           "output_bytes": 5,
           "process": "4711",
           "wall_us": 12000,
+          "walls": {
+            "call_filter": true,
+            "landlock_abi": null,
+            "missing": "this host gives a step no mount namespace, no ipc namespace, no uts namespace, no pid namespace, no landlock",
+            "namespaces": [
+              "net"
+            ],
+            "tree": true,
+            "uid": 65534
+          },
           "why": null
         }
         "#);
@@ -289,6 +343,10 @@ mod tests {
                 r#"["timeout",null,{"allowed":500000,"name":"time","unit":"us"},null]"#,
             ),
             (EndedBy::Cancel, r#"["cancel",null,null,null]"#),
+            (
+                EndedBy::Wall("it hit one".to_owned()),
+                r#"["wall",null,null,"it hit one"]"#,
+            ),
         ] {
             let json = to_json(&receipt(ended_by));
             let end = serde_json::json!([

@@ -26,6 +26,7 @@ pub(super) fn step_result(receipt: &Receipt) -> StepResult {
             failed(None, format!("timed out after {} s", after.as_secs_f64()))
         }
         EndedBy::Cancel => StepResult::Cancelled,
+        EndedBy::Wall(what) => failed(None, sentence(&format!("stopped by a wall: {what}"))),
     }
 }
 

@@ -140,6 +140,7 @@ fn blank_receipt(executor: &ContainerExecutor, image: &ImageName) -> Receipt {
              network: {network}",
             executor.engine.facts()
         ),
+        walls: None,
         process: None,
     }
 }

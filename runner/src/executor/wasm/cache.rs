@@ -10,6 +10,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use rustix::fs::OFlags;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::link::Front;
-use crate::grant::{HostFile, real_path};
+use crate::grant::real_path;
 
 /// Longest index file: two numbers, a digest and some punctuation.
 const INDEX_BYTES_MAX: u64 = 4096;
@@ -41,12 +42,14 @@ impl Key {
 }
 
 /// A module that is ready to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
     /// Which front door it takes.
     pub front: Front,
-    /// Its native code.
-    pub native: HostFile,
+    /// Its native code, open: this very file was checked.
+    pub native: Arc<File>,
+    /// Which file that is.
+    pub stamp: FileStamp,
 }
 
 /// What an index file says.
@@ -62,10 +65,11 @@ struct Index {
 /// the kernel sets the time of change, nobody else can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FileStamp {
+pub(super) struct FileStamp {
     device: u64,
     inode: u64,
-    length: u64,
+    /// In bytes.
+    pub length: u64,
     modified_ns: (i64, i64),
     changed_ns: (i64, i64),
 }
@@ -144,7 +148,8 @@ impl ModuleCache {
         }
         Ok(Entry {
             front: index.front,
-            native: HostFile::of(&file)?,
+            native: Arc::new(file),
+            stamp,
         })
     }
 
@@ -154,6 +159,7 @@ impl ModuleCache {
         getrandom::fill(&mut suffix).map_err(io::Error::other)?;
         let path = self.dir.join(format!("new-{}", HEXLOWER.encode(&suffix)));
         let file = OpenOptions::new()
+            .read(true)
             .write(true)
             .create_new(true)
             .mode(0o600)
@@ -234,16 +240,20 @@ impl NewEntry {
         self.cache.make_room(CACHE_BYTES_MAX)?;
         let path = self.cache.native_path(&sha256)?;
         fs::rename(&self.path, &path)?;
+        // Renaming changed the time of change; from here on nothing does.
+        let stamp = FileStamp::of(&self.file)?;
         let index = Index {
             front,
             sha256,
-            // Renaming changed the time of change; from here on nothing does.
-            file: FileStamp::of(&self.file)?,
+            file: stamp,
         };
         self.cache
             .write_index(&self.cache.index_path(key), &index)?;
-        let native = HostFile::of(&self.file)?;
-        Ok(Entry { front, native })
+        Ok(Entry {
+            front,
+            native: Arc::new(self.file.try_clone()?),
+            stamp,
+        })
     }
 }
 
@@ -286,6 +296,7 @@ mod tests {
     struct Fixture {
         cache: ModuleCache,
         entry: Entry,
+        native: PathBuf,
         _dir: tempfile::TempDir,
     }
 
@@ -297,6 +308,7 @@ mod tests {
         new.append(b"code").unwrap();
         let entry = new.keep(KEY, Front::Core).unwrap();
         Fixture {
+            native: real_path(&entry.native).unwrap(),
             cache,
             entry,
             _dir: dir,
@@ -305,10 +317,15 @@ mod tests {
 
     #[test]
     fn what_was_kept_is_found() {
-        let Fixture { cache, entry, _dir } = fixture();
-        assert_eq!(fs::read(&entry.native.path).unwrap(), b"native code");
-        assert_eq!(cache.find(KEY), Some(entry));
-        assert_eq!(cache.find(Key([8; 32])), None);
+        let Fixture {
+            cache,
+            entry,
+            native,
+            _dir,
+        } = fixture();
+        assert_eq!(fs::read(native).unwrap(), b"native code");
+        assert_eq!(cache.find(KEY).unwrap().stamp, entry.stamp);
+        assert!(cache.find(Key([8; 32])).is_none());
         assert_eq!(fs::metadata(&cache.dir).unwrap().mode() & 0o777, 0o700);
     }
 
@@ -320,9 +337,14 @@ mod tests {
             b"NATIVE code",
             b"",
         ] {
-            let Fixture { cache, entry, _dir } = fixture();
-            fs::write(&entry.native.path, damage).unwrap();
-            assert_eq!(cache.find(KEY), None, "{damage:?}");
+            let Fixture {
+                cache,
+                native,
+                _dir,
+                ..
+            } = fixture();
+            fs::write(native, damage).unwrap();
+            assert!(cache.find(KEY).is_none(), "{damage:?}");
         }
     }
 
@@ -335,18 +357,23 @@ mod tests {
         ] {
             let Fixture { cache, _dir, .. } = fixture();
             fs::write(cache.index_path(KEY), damage).unwrap();
-            assert_eq!(cache.find(KEY), None, "{damage:?}");
+            assert!(cache.find(KEY).is_none(), "{damage:?}");
         }
     }
 
     #[test]
     fn a_copy_of_sound_code_is_used_after_its_digest_was_checked() {
-        let Fixture { cache, entry, _dir } = fixture();
+        let Fixture {
+            cache,
+            entry,
+            native,
+            _dir,
+        } = fixture();
         let copy = cache.dir.join("copy");
-        fs::copy(&entry.native.path, &copy).unwrap();
-        fs::rename(&copy, &entry.native.path).unwrap();
+        fs::copy(&native, &copy).unwrap();
+        fs::rename(&copy, &native).unwrap();
         let found = cache.find(KEY).unwrap();
-        assert_ne!(found.native.inode, entry.native.inode);
+        assert_ne!(found.stamp.inode, entry.stamp.inode);
     }
 
     #[test]
@@ -359,11 +386,11 @@ mod tests {
 
     #[test]
     fn the_oldest_code_makes_room() {
-        let Fixture { cache, entry, _dir } = fixture();
+        let Fixture { cache, _dir, .. } = fixture();
         cache.make_room(11).unwrap();
-        assert_eq!(cache.find(KEY), Some(entry));
+        assert!(cache.find(KEY).is_some());
         cache.make_room(10).unwrap();
-        assert_eq!(cache.find(KEY), None);
+        assert!(cache.find(KEY).is_none());
     }
 
     #[test]

@@ -6,9 +6,10 @@
 //! blocked read, a sleep. So the guest pays nothing for being interruptible.
 
 use std::hash::{Hash as _, Hasher};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
-use wasmtime::{Collector, Config, Engine, InstanceAllocationStrategy};
+use wasmtime::{Collector, Config, CustomCodeMemory, Engine, InstanceAllocationStrategy};
 
 /// Deepest call stack of a guest, in bytes. Twice wasmtime's own default, because interpreters recurse;
 /// what is deeper is a trap.
@@ -48,7 +49,28 @@ pub(super) fn engine(purpose: Purpose) -> wasmtime::Result<Engine> {
         .native_unwind_info(false)
         .allocation_strategy(InstanceAllocationStrategy::OnDemand)
         .enable_compiler(purpose == Purpose::Compile);
+    if purpose == Purpose::Compile {
+        config.with_custom_code_memory(Some(Arc::new(NeverExecuted)));
+    }
     Engine::new(&config)
+}
+
+/// A compiler looks at what it made, but executes nothing of it; so none of it need be executable, and
+/// the system call filter of its process need not allow that.
+struct NeverExecuted;
+
+impl CustomCodeMemory for NeverExecuted {
+    fn required_alignment(&self) -> usize {
+        1
+    }
+
+    fn publish_executable(&self, _: *const u8, _: usize) -> wasmtime::Result<()> {
+        Ok(())
+    }
+
+    fn unpublish_executable(&self, _: *const u8, _: usize) -> wasmtime::Result<()> {
+        Ok(())
+    }
 }
 
 /// What native code depends on beside the module: this version of wasmtime, its configuration and the

@@ -2,7 +2,8 @@
 //! is ever called in the runner itself.
 //!
 //! A step process takes its spec from the socket, lets the walls rise around itself, loads native code,
-//! runs the guest, reports how that ended and waits for the runner to let it go. A compiler process reads
+//! lets the last walls rise, runs the guest, reports how that ended and waits for the runner to let it go. A
+//! compiler process reads
 //! a module from its standard input and answers with native code. Both are single-threaded until the
 //! walls stand: namespaces and identities belong to threads.
 
@@ -11,6 +12,7 @@ mod confine;
 mod guest;
 mod idmap;
 mod limiter;
+mod native;
 mod stdio;
 mod tree;
 
@@ -19,11 +21,14 @@ use std::io::{self, Read as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 
-use self::confine::{Confinement, WallError};
-use super::link::{
-    CompileReport, GuestLimits, StepReport, StepSpec, Walls, receive_spec, send_report,
-};
+use tokio::runtime::Runtime;
+
+use self::confine::filter::{Filtered, filter};
+use self::confine::{Alone, Confinement, WallError, landlock};
+use self::native::Native;
+use super::link::{CompileReport, GuestLimits, StepReport, Walls, receive_spec, send_report};
 use crate::process::Mode;
+use crate::receipt::isolation::Demand;
 
 #[cfg(test)]
 pub(super) use self::guest::load_core;
@@ -75,34 +80,43 @@ pub(super) fn main(mode: Mode) -> u8 {
 }
 
 fn step(link: &UnixStream) -> StepReport {
-    let spec = match receive_spec(link) {
-        Ok(spec) => spec,
-        Err(error) => return StepReport::Broken(format!("no spec came: {error}")),
-    };
-    let confinement = Confinement {
-        runner: Some(spec.runner),
-        tree: (spec.walls == Walls::Tree).then_some((&spec.mounts, Some(&spec.native))),
-        limits: &step_limits(&spec.limits),
-    };
-    let standing = match confine::confine(&confinement) {
-        Ok(standing) => standing,
-        Err(WallError::NoTree(why)) => return StepReport::NoTree(why),
-        Err(WallError::Broken(why)) => return StepReport::Broken(why),
-    };
-    run(link, &spec, &standing)
+    prepare_step(link).map_or_else(|failed| failed, |(prepared, runtime)| prepared.run(runtime))
 }
 
-fn run(link: &UnixStream, spec: &StepSpec, standing: &confine::Standing) -> StepReport {
-    let prepared = guest::Prepared::load(link, spec)
-        .map_err(|error| StepReport::Broken(format!("the native code does not load: {error:#}")));
-    let prepared = match prepared {
-        Ok(prepared) => prepared,
-        Err(broken) => return broken,
-    };
-    if let Err(error) = send_report(link, &StepReport::Walls(standing.to_string())) {
-        return StepReport::Broken(format!("the runner does not listen: {error}"));
+/// All that happens before the guest's first instruction. When this is done every wall stands, and the
+/// runner knows which.
+fn prepare_step(link: &UnixStream) -> Result<(guest::Prepared, Runtime), StepReport> {
+    let (spec, native) = receive_spec(link).map_err(broken("no spec came"))?;
+    // The tree has no way to it any more.
+    let native = Native::new(native).map_err(broken("no native code"))?;
+    let mut standing = confine::confine(&Confinement {
+        alone: Some(Alone {
+            runner: spec.runner,
+            link,
+        }),
+        tree: (spec.walls == Walls::Tree).then_some(spec.mounts.as_slice()),
+        limits: &step_limits(&spec.limits),
+    })
+    .map_err(|error| match error {
+        WallError::NoTree(why) => StepReport::NoTree(why),
+        WallError::Broken(why) => StepReport::Broken(why),
+    })?;
+    let prepared = guest::Prepared::load(link, &spec, native)
+        .map_err(|error| StepReport::Broken(format!("the native code does not load: {error:#}")))?;
+    standing.landlock_abi = landlock::restrict_step(&spec).map_err(broken("wall `landlock`"))?;
+    let runtime = guest::runtime().map_err(broken("no threads"))?;
+    filter(Filtered::Guest).map_err(broken("wall `filter`"))?;
+    standing.has_call_filter = true;
+    if let (Demand::Strict, Some(missing)) = (spec.isolation, standing.missing()) {
+        return Err(StepReport::TooWeak(missing));
     }
-    prepared.run()
+    send_report(link, &StepReport::Walls(standing))
+        .map_err(broken("the runner does not listen"))?;
+    Ok((prepared, runtime))
+}
+
+fn broken(what: &'static str) -> impl Fn(io::Error) -> StepReport {
+    move |error| StepReport::Broken(format!("{what}: {error}"))
 }
 
 fn step_limits(limits: &GuestLimits) -> confine::Rlimits {
@@ -122,18 +136,22 @@ fn compile(link: &UnixStream) -> CompileReport {
         cpu_secs: Some(COMPILER_CPU_SECS_MAX),
     };
     let confinement = |tree| Confinement {
-        runner: None,
+        alone: None,
         tree,
         limits: &limits,
     };
     // A compiler needs no file at all. Where the host has no namespaces it goes without them: it has
     // still no capability and no way to gain one.
-    let confined = match confine::confine(&confinement(Some((&[], None)))) {
+    let confined = match confine::confine(&confinement(Some(&[]))) {
         Err(WallError::NoTree(_)) => confine::confine(&confinement(None)),
         otherwise => otherwise,
     };
-    match confined {
-        Ok(_) => compiler::compile(link),
-        Err(WallError::NoTree(why) | WallError::Broken(why)) => CompileReport::Broken(why),
+    if let Err(WallError::NoTree(why) | WallError::Broken(why)) = confined {
+        return CompileReport::Broken(why);
+    }
+    let last = landlock::restrict_to_nothing().and_then(|_| filter(Filtered::Compiler));
+    match last {
+        Ok(()) => compiler::compile(link),
+        Err(error) => CompileReport::Broken(format!("the last walls: {error}")),
     }
 }

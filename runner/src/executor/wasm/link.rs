@@ -5,15 +5,22 @@
 //! A confined process may be in the hands of its guest one day: the runner believes no length, no kind
 //! and no text that comes from it. Nothing of this leaves the host or outlives a version.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::grant::HostFile;
+use crate::receipt::isolation::{Demand, Isolation};
 
 /// Most bytes of one frame: guests write at most 64 KiB at once; native code is cut into pieces of this
 /// size.
@@ -49,8 +56,6 @@ impl Kind {
 pub(super) struct StepSpec {
     /// The runner's process id: a step whose parent is another was orphaned.
     pub runner: u32,
-    /// The module's native code.
-    pub native: HostFile,
     /// Which front door the module takes.
     pub front: Front,
     /// Arguments, the program's name first.
@@ -67,6 +72,8 @@ pub(super) struct StepSpec {
     pub limits: GuestLimits,
     /// What stands around it.
     pub walls: Walls,
+    /// What must stand around it.
+    pub isolation: Demand,
 }
 
 /// One thing in the guest's tree.
@@ -137,8 +144,12 @@ pub(super) enum Front {
 /// What a step process reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum StepReport {
-    /// The walls stand, the guest begins: the walls in words.
-    Walls(String),
+    /// Which process of the host becomes the step; always before [`StepReport::Walls`].
+    Process(u32),
+    /// The walls stand, the guest begins.
+    Walls(Isolation),
+    /// The walls that this host allows are not those that were demanded: what is missing.
+    TooWeak(String),
     /// This host cannot build the tree: why. Nothing of the guest has run.
     NoTree(String),
     /// The guest exited.
@@ -203,17 +214,55 @@ pub(super) fn encode_spec(spec: &StepSpec) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Takes the spec, in a step process.
-pub(super) fn receive_spec(mut link: &StdUnixStream) -> io::Result<StepSpec> {
+/// Sends the first byte of a spec and native code with it, on a socket that nothing was sent on yet, so
+/// that there is room. The rest of the spec follows.
+pub(super) fn send_native(link: impl AsFd, first: u8, native: BorrowedFd<'_>) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let native = [native];
+    if !control.push(SendAncillaryMessage::ScmRights(&native)) {
+        return Err(io::Error::other("no room for a descriptor"));
+    }
+    let sent = sendmsg(
+        link,
+        &[IoSlice::new(&[first])],
+        &mut control,
+        SendFlags::NOSIGNAL,
+    )?;
+    match sent {
+        1 => Ok(()),
+        _ => Err(io::ErrorKind::WriteZero.into()),
+    }
+}
+
+/// Takes the spec and the native code, in a step process.
+pub(super) fn receive_spec(mut link: &StdUnixStream) -> io::Result<(StepSpec, OwnedFd)> {
     let mut length = [0; 4];
-    link.read_exact(&mut length)?;
+    let (first, rest) = length.split_at_mut(1);
+    let native = receive_native(link, first)?;
+    link.read_exact(rest)?;
     let length = usize::try_from(u32::from_le_bytes(length)).map_err(io::Error::other)?;
     if length > SPEC_BYTES_MAX {
         return Err(bad(format!("a spec of {length} bytes")));
     }
     let mut json = vec![0; length];
     link.read_exact(&mut json)?;
-    Ok(serde_json::from_slice(&json)?)
+    Ok((serde_json::from_slice(&json)?, native))
+}
+
+fn receive_native(link: &StdUnixStream, first: &mut [u8]) -> io::Result<OwnedFd> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut buffers = [IoSliceMut::new(first)];
+    let received = recvmsg(link, &mut buffers, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let descriptor = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    });
+    match (received.bytes, descriptor) {
+        (1, Some(native)) => Ok(native),
+        _ => Err(bad("no native code came".to_owned())),
+    }
 }
 
 /// Takes the next frame into `bytes`, in the runner. `None` when the process closed its end.

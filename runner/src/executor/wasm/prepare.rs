@@ -12,6 +12,7 @@ use tokio::io::BufReader;
 
 use super::cache::{Entry, Key, ModuleCache, NewEntry};
 use super::link::{CompileReport, Kind, receive, report};
+use super::run::{FORBIDDEN_CALL, made_a_forbidden_call};
 use super::{MODULE_BYTES_MAX, infrastructure, ours, user};
 use crate::executor::ExecutorError;
 use crate::process::{Launcher, Mode, Process, describe, one_line};
@@ -127,6 +128,11 @@ async fn compile(
 /// something about it.
 async fn gave_up(process: &mut Process) -> ExecutorError {
     let status = match process.wait().await {
+        Ok(ended) if made_a_forbidden_call(ended.status) => {
+            return user(format!(
+                "the module cannot be compiled: the compiler {FORBIDDEN_CALL}"
+            ));
+        }
         Ok(ended) => describe(ended.status),
         Err(error) => return infrastructure("the compiler could not be waited for", error),
     };

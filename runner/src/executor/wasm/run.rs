@@ -1,24 +1,28 @@
 //! One step process from its start to its end: the spec goes in, output and the report come out, and time,
 //! cancel and output limit are watched from here, where no guest can reach.
 
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use cofferdam_protocol::Origin;
+use rustix::process::Signal;
 use tokio::io::{AsyncWriteExt as _, BufReader};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::UnixStream;
 use tokio::time::Instant;
 
-use super::cache::Entry;
 use super::link::{
-    GuestLimits, Kind, Mount, MountWhat, Preopen, StepReport, StepSpec, Walls, encode_spec,
-    receive, report,
+    Front, GuestLimits, Kind, Mount, MountWhat, Preopen, StepReport, StepSpec, Walls, encode_spec,
+    receive, report, send_native,
 };
-use super::{CLONE_DIR, GuestRun, Home, infrastructure, ours, user};
+use super::{CLONE_DIR, GuestRun, Home, infrastructure, ours, too_weak, user};
 use crate::executor::ExecutorError;
 use crate::grant::{ASIDE, Access, PathGrant, TREE};
 use crate::log::LogSink;
-use crate::process::{Launcher, Mode, Process, describe, one_line};
+use crate::process::{Launcher, Mode, Process, StepProcess, describe, one_line};
+use crate::receipt::isolation::Isolation;
 use crate::receipt::{EndedBy, LimitHit};
 
 /// How long a process may take to go once it has reported its end, and how long its last words may take
@@ -36,7 +40,7 @@ pub(super) struct Ran {
     pub cpu: Option<Duration>,
     pub memory_peak_bytes: Option<u64>,
     pub output_bytes: u64,
-    pub isolation: String,
+    pub isolation: Option<Isolation>,
     pub process: Option<u32>,
 }
 
@@ -53,11 +57,11 @@ pub(super) enum Attempt {
 pub(super) async fn run(
     launcher: &Launcher,
     guest: &GuestRun<'_>,
-    entry: &Entry,
+    (front, native): (Front, &OwnedFd),
     walls: Walls,
     log: &dyn LogSink,
 ) -> Result<Attempt, ExecutorError> {
-    let spec = encode_spec(&spec(guest, entry, walls)).map_err(|error| {
+    let spec = encode_spec(&spec(guest, front, walls)).map_err(|error| {
         ExecutorError::User("the step is too large".to_owned(), Some(error.into()))
     })?;
     let start = Instant::now();
@@ -72,25 +76,24 @@ pub(super) async fn run(
     let link = process
         .take_link()
         .map_err(|error| infrastructure("no link", error))?;
-    let (incoming, outgoing) = link.into_split();
     let mut relay = Relay {
         log,
         output_bytes: 0,
         output_bytes_max: guest.limits.output_bytes,
+        step: process.step(),
         isolation: None,
     };
-    let end = watch(
-        guest,
-        &mut process,
-        relay.converse(incoming, outgoing, &spec),
-    )
-    .await;
+    let conversation = relay.converse(link, &spec, native.as_fd());
+    let end = watch(guest, &mut process, conversation).await;
     let memory_peak_bytes = process.memory_peak_bytes().or(end.memory_peak_bytes);
     let ended = let_go(&mut process).await?;
     let ended_by = match end.what {
         What::Said(StepReport::NoTree(why)) => return Ok(Attempt::NoTree(one_line(&why))),
         What::Said(report) => ended_by(report)?,
         What::Stopped(ended_by) => ended_by,
+        What::Vanished(_) if made_a_forbidden_call(ended.status) => EndedBy::Wall(format!(
+            "it {FORBIDDEN_CALL}; no honest module can, so it had broken out of WebAssembly"
+        )),
         What::Vanished(why) => return Err(vanished(&process, &ended, &why)),
     };
     Ok(Attempt::Ran(Ran {
@@ -99,10 +102,8 @@ pub(super) async fn run(
         cpu: Some(ended.cpu),
         memory_peak_bytes: memory_peak_bytes.or(Some(ended.memory_peak_bytes)),
         output_bytes: relay.output_bytes,
-        isolation: relay
-            .isolation
-            .unwrap_or_else(|| "it never began".to_owned()),
-        process: Some(process.id()),
+        process: Some(relay.step.id().unwrap_or_else(|| process.id())),
+        isolation: relay.isolation,
     }))
 }
 
@@ -161,18 +162,21 @@ struct Relay<'a> {
     log: &'a dyn LogSink,
     output_bytes: u64,
     output_bytes_max: u64,
-    isolation: Option<String>,
+    step: StepProcess,
+    /// Known from the moment on in which the guest may run.
+    isolation: Option<Isolation>,
 }
 
 impl Relay<'_> {
     /// Sends the spec and listens until the step has ended. The socket is closed when this is done.
-    async fn converse(
-        &mut self,
-        incoming: OwnedReadHalf,
-        mut outgoing: OwnedWriteHalf,
-        spec: &[u8],
-    ) -> What {
-        if let Err(error) = outgoing.write_all(spec).await {
+    async fn converse(&mut self, link: UnixStream, spec: &[u8], native: BorrowedFd<'_>) -> What {
+        let (first, rest) = spec.split_first().expect("a spec begins with its length");
+        let (incoming, mut outgoing) = link.into_split();
+        let sent = match send_native(incoming.as_ref(), *first, native) {
+            Ok(()) => outgoing.write_all(rest).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = sent {
             return What::Vanished(format!("it does not listen: {error}"));
         }
         let mut incoming = BufReader::with_capacity(READ_BYTES, incoming);
@@ -212,16 +216,43 @@ impl Relay<'_> {
         (length > room).then_some(What::Stopped(EndedBy::Limit(limit)))
     }
 
+    /// What a report means depends on when it comes: once the walls stand, whoever sends it may be the
+    /// guest itself. It may say how it ended, and nothing about its walls.
     fn take_report(&mut self, bytes: &[u8]) -> Option<What> {
-        match report(bytes) {
-            Ok(StepReport::Walls(walls)) => {
-                self.isolation = Some(one_line(&walls));
+        let nonsense = |why: String| Some(What::Vanished(format!("it talks nonsense: {why}")));
+        let report = match report(bytes) {
+            Ok(report) => report,
+            Err(error) => return nonsense(error.to_string()),
+        };
+        match (report, &self.isolation) {
+            (StepReport::Process(id), None) => match self.step.is(id) {
+                Ok(()) => None,
+                Err(error) => nonsense(format!("process {id}: {error}")),
+            },
+            (StepReport::Walls(isolation), None) => {
+                self.isolation = Some(isolation);
                 None
             }
-            Ok(report) => Some(What::Said(report)),
-            Err(error) => Some(What::Vanished(format!("it talks nonsense: {error}"))),
+            (
+                StepReport::Process(_)
+                | StepReport::Walls(_)
+                | StepReport::NoTree(_)
+                | StepReport::TooWeak(_)
+                | StepReport::Broken(_),
+                Some(_),
+            ) => nonsense("a report that is not a guest's".to_owned()),
+            (report, _) => Some(What::Said(report)),
         }
     }
+}
+
+/// What the user reads when the system call filter ended a process.
+pub(super) const FORBIDDEN_CALL: &str =
+    "made a forbidden system call, and the system call filter ended it";
+
+/// Whether the system call filter ended it.
+pub(super) fn made_a_forbidden_call(status: ExitStatus) -> bool {
+    status.signal() == Some(Signal::SYS.as_raw())
 }
 
 fn ended_by(report: StepReport) -> Result<EndedBy, ExecutorError> {
@@ -248,7 +279,8 @@ fn ended_by(report: StepReport) -> Result<EndedBy, ExecutorError> {
             Err(user(format!("the module cannot run: {}", one_line(&why))))
         }
         StepReport::Broken(why) => Err(ours(format!("the step could not run: {}", one_line(&why)))),
-        StepReport::Walls(_) | StepReport::NoTree(_) => Err(ours(
+        StepReport::TooWeak(missing) => Err(too_weak(&one_line(&missing))),
+        StepReport::Process(_) | StepReport::Walls(_) | StepReport::NoTree(_) => Err(ours(
             "the step's process ended where it should begin".to_owned(),
         )),
     }
@@ -269,11 +301,10 @@ fn vanished(process: &Process, ended: &crate::process::Ended, why: &str) -> Exec
     )
 }
 
-fn spec(guest: &GuestRun<'_>, entry: &Entry, walls: Walls) -> StepSpec {
+fn spec(guest: &GuestRun<'_>, front: Front, walls: Walls) -> StepSpec {
     StepSpec {
         runner: std::process::id(),
-        native: entry.native.clone(),
-        front: entry.front,
+        front,
         arguments: guest.arguments.clone(),
         env: guest
             .env
@@ -294,6 +325,7 @@ fn spec(guest: &GuestRun<'_>, entry: &Entry, walls: Walls) -> StepSpec {
             disk_bytes: guest.limits.disk_bytes,
         },
         walls,
+        isolation: guest.isolation,
     }
 }
 

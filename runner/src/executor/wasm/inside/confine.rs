@@ -1,10 +1,15 @@
 //! The walls around a confined process, in the order in which they rise. Each stage has a name; the first
 //! one that fails is what the runner hears about.
 //!
-//! The stages that are not here yet: landlock and the system call filter come last, after `locked`.
+//! Two more rise when everything is loaded and nothing of the guest has run: `landlock`, while there is
+//! one thread, and `filter`, around all threads.
 
-use std::fmt;
+pub(super) mod filter;
+mod keeper;
+pub(super) mod landlock;
+
 use std::io;
+use std::os::unix::net::UnixStream;
 
 use rustix::process::{
     DumpableBehavior, Gid, Resource, Rlimit, Signal, Uid, getppid, set_dumpable_behavior,
@@ -16,20 +21,30 @@ use rustix::thread::{
     set_thread_res_gid, set_thread_res_uid,
 };
 
+use self::keeper::Keeper;
 use super::idmap::STEP_ID;
-use super::tree::{self, Built};
+use super::tree;
 use crate::executor::wasm::link::Mount;
-use crate::grant::HostFile;
+use crate::receipt::isolation::Isolation;
 
 /// What is to stand around this process.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Confinement<'a> {
-    /// Who our parent must be.
-    pub runner: Option<u32>,
-    /// A tree of these mounts and, beside it, the native code; `None` where the host has no namespaces.
-    pub tree: Option<(&'a [Mount], Option<&'a HostFile>)>,
+    /// Whether this process shall be the only one that it sees.
+    pub alone: Option<Alone<'a>>,
+    /// A tree of these mounts; `None` where the host has no namespaces.
+    pub tree: Option<&'a [Mount]>,
     /// What it may use.
     pub limits: &'a Rlimits,
+}
+
+/// What a process id namespace takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Alone<'a> {
+    /// Who our parent must be.
+    pub runner: u32,
+    /// Where the runner is told which process became the step.
+    pub link: &'a UnixStream,
 }
 
 /// Limits that the kernel watches over.
@@ -54,58 +69,53 @@ pub(super) enum WallError {
     Broken(String),
 }
 
-/// The walls that stand, in words.
-#[derive(Debug)]
-pub(super) struct Standing {
-    built: Option<Built>,
-    uid: u32,
-}
-
-impl fmt::Display for Standing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.built {
-            Some(built) => write!(
-                f,
-                "own process; namespaces: {}; own file tree",
-                built.namespaces.join(", ")
-            )?,
-            None => write!(f, "own process; no namespaces on this host")?,
-        }
-        write!(
-            f,
-            "; uid {}; no capabilities, no new privileges, not dumpable; memory, file size and open files \
-             limited",
-            self.uid
-        )
-    }
-}
-
-/// Lets the walls rise around this process, which must have one thread.
-pub(super) fn confine(confinement: &Confinement<'_>) -> Result<Standing, WallError> {
-    let stage = |name: &'static str, done: io::Result<()>| {
-        done.map_err(|error| WallError::Broken(format!("wall `{name}`: {error}")))
-    };
-    stage("orphan", die_with_the_runner(confinement.runner))?;
+/// Lets the walls rise around this process, which must have one thread. With [`Alone`] it is a child of
+/// this process that returns.
+pub(super) fn confine(confinement: &Confinement<'_>) -> Result<Isolation, WallError> {
+    stage("orphan", die_with_the_runner(confinement.alone))?;
     stage("signals", ignore_signals())?;
     let built = match confinement.tree {
-        Some((mounts, native)) => Some(
-            tree::build(mounts, native).map_err(|error| WallError::NoTree(error.to_string()))?,
-        ),
+        Some(mounts) => {
+            Some(tree::build(mounts).map_err(|error| WallError::NoTree(error.to_string()))?)
+        }
+        None => None,
+    };
+    let is_step_id = built.as_ref().is_some_and(|built| built.is_step_id);
+    let keeper = match confinement.alone {
+        Some(Alone { link, .. }) => {
+            let entered = keeper::enter_pid_namespace(link, is_step_id);
+            stage("process namespace", entered)?
+        }
         None => None,
     };
     stage("limits", limit(confinement.limits))?;
     stage("bounding set", drop_bounding_set())?;
-    if built.as_ref().is_some_and(|built| built.is_step_id) {
+    if is_step_id {
         stage("identity", become_nobody())?;
     }
     stage("capabilities", drop_capabilities())?;
     stage("locked", lock())?;
-    // Each change of identity made the kernel forget this.
-    stage("orphan", die_with_the_runner(confinement.runner))?;
-    Ok(Standing {
-        built,
+    // A change of identity and a fork make the kernel forget this.
+    stage("orphan", die_with_parent())?;
+    stage("orphan", is_kept(keeper.as_ref()))?;
+    let namespaces = built.as_ref().map_or(&[][..], |built| built.namespaces);
+    let pid = keeper.as_ref().map(|_| "pid");
+    Ok(Isolation {
+        namespaces: namespaces
+            .iter()
+            .copied()
+            .chain(pid)
+            .map(str::to_owned)
+            .collect(),
+        has_tree: built.is_some(),
         uid: rustix::process::geteuid().as_raw(),
+        landlock_abi: None,
+        has_call_filter: false,
     })
+}
+
+fn stage<T>(name: &'static str, done: io::Result<T>) -> Result<T, WallError> {
+    done.map_err(|error| WallError::Broken(format!("wall `{name}`: {error}")))
 }
 
 /// Closes what the runner did not mean to hand down. It opens everything close-on-exec, but whoever
@@ -120,14 +130,25 @@ pub(super) fn close_inherited() {
     }
 }
 
-fn die_with_the_runner(runner: Option<u32>) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
+fn die_with_the_runner(alone: Option<Alone<'_>>) -> io::Result<()> {
+    die_with_parent()?;
     // It may have died before we asked.
     let parent = getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs());
-    if runner.is_some_and(|runner| runner != parent) {
+    if alone.is_some_and(|alone| alone.runner != parent) {
         return Err(io::Error::other("the runner is gone"));
     }
     Ok(())
+}
+
+fn die_with_parent() -> io::Result<()> {
+    Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
+}
+
+fn is_kept(keeper: Option<&Keeper>) -> io::Result<()> {
+    match keeper.map(Keeper::is_gone).transpose()? {
+        Some(true) => Err(io::Error::other("the keeper is gone")),
+        Some(false) | None => Ok(()),
+    }
 }
 
 /// What a terminal sends to everybody in front of it is the runner's to decide about; and a file that

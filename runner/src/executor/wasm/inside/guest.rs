@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use tokio::runtime::Runtime;
 use wasmtime::component::{Component, Linker as ComponentLinker};
 use wasmtime::{Engine, InstancePre, Linker, Module, Store, Trap};
 use wasmtime_wasi::p1::WasiP1Ctx;
@@ -15,8 +16,9 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::limiter::{LimitReached, Limiter};
+use super::native::Native;
 use super::stdio::{Input, Output};
-use super::tree::{NATIVE, open_same};
+use super::tree::open_same;
 use crate::executor::wasm::engine::{Purpose, engine};
 use crate::executor::wasm::link::{Front, Kind, Preopen, StepReport, StepSpec, Walls};
 
@@ -145,6 +147,23 @@ pub(super) fn warm_up() {
     let _made = Host::get();
 }
 
+/// All threads that a step will ever have: when the filter stands, it can make no more. One worker beside
+/// the guest fires timers while it computes, and one stands by for what blocks.
+pub(super) fn runtime() -> std::io::Result<Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(1)
+        // For ever, as far as a step is concerned.
+        .thread_keep_alive(std::time::Duration::from_hours(24 * 365))
+        .enable_all()
+        .build()?;
+    // It is made when it is first needed, so it is needed now.
+    runtime
+        .block_on(runtime.spawn_blocking(|| ()))
+        .map_err(std::io::Error::other)?;
+    Ok(runtime)
+}
+
 /// A guest that is ready to run.
 pub(super) struct Prepared {
     store: Store<State>,
@@ -158,14 +177,18 @@ enum Code {
 
 impl Prepared {
     /// Loads the native code and builds the host around it.
-    pub(super) fn load(link: &UnixStream, spec: &StepSpec) -> wasmtime::Result<Self> {
+    pub(super) fn load(
+        link: &UnixStream,
+        spec: &StepSpec,
+        native: Native,
+    ) -> wasmtime::Result<Self> {
         let Host {
             engine,
             core,
             component,
         } = Host::get()?;
         let state = State::of(&Arc::new(link.try_clone()?), spec)?;
-        let code = with_native(spec, |path| match spec.front {
+        let code = native.load(|path| match spec.front {
             Front::Core => {
                 let module = load_core(engine, path)?;
                 Ok(Code::Core(core.instantiate_pre(&module)?))
@@ -183,21 +206,11 @@ impl Prepared {
         Ok(Self { store, code })
     }
 
-    /// Runs it to its end.
-    pub(super) fn run(self) -> StepReport {
-        // One worker beside us fires timers while the guest computes.
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build();
-        match runtime {
-            Ok(runtime) => {
-                let report = runtime.block_on(self.run_to_end());
-                runtime.shutdown_background();
-                report
-            }
-            Err(error) => StepReport::Broken(format!("no runtime: {error}")),
-        }
+    /// Runs it to its end, in the threads of this runtime.
+    pub(super) fn run(self, runtime: Runtime) -> StepReport {
+        let report = runtime.block_on(self.run_to_end());
+        runtime.shutdown_background();
+        report
     }
 
     async fn run_to_end(mut self) -> StepReport {
@@ -273,28 +286,14 @@ pub(super) fn component_linker(engine: &Engine) -> wasmtime::Result<ComponentLin
     Ok(linker)
 }
 
-fn with_native<T>(
-    spec: &StepSpec,
-    load: impl FnOnce(&Path) -> wasmtime::Result<T>,
-) -> wasmtime::Result<T> {
-    use std::os::fd::AsRawFd as _;
-    match spec.walls {
-        Walls::Tree => load(Path::new(NATIVE)),
-        Walls::Process => {
-            let open = open_same(&spec.native)?;
-            load(Path::new(&format!("/proc/self/fd/{}", open.as_raw_fd())))
-        }
-    }
-}
-
 /// Loads a core module's native code.
 #[expect(unsafe_code, reason = "native code is trusted by whoever loads it")]
 pub(in crate::executor::wasm) fn load_core(
     engine: &Engine,
     path: &Path,
 ) -> wasmtime::Result<Module> {
-    // SAFETY: the runner's own compiler process made this file, the runner checked it against the digest
-    // it had noted, and nobody writes to it: entries of the cache are only ever replaced as a whole.
+    // SAFETY: the runner's own compiler process made this code, and the runner checked that it is what was
+    // written; it comes in a file in memory that is sealed, so that nobody can write to it.
     unsafe { Module::deserialize_file(engine, path) }
 }
 

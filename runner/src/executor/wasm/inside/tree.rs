@@ -6,7 +6,6 @@
 //! /          an empty file system in memory, read-only
 //!   tree/    the guest's root: the granted paths
 //!   aside/   granted paths that nothing in the tree could carry
-//!   native   the module's native code, read-only
 //! ```
 //!
 //! As root the process stays in the host's user namespace and becomes `nobody` afterwards (see `idmap`);
@@ -32,9 +31,6 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 use super::idmap::{Reach, STEP_ID, set_attributes, swapped};
 use crate::executor::wasm::link::{Mount, MountWhat};
 use crate::grant::{ASIDE, HostFile, TREE};
-
-/// Where the native code is when the tree stands.
-pub(super) const NATIVE: &str = "/native";
 
 /// Room for the directories that lead to granted paths, in inodes; nothing else is made in there.
 const INODES_MAX: &str = "20000";
@@ -75,18 +71,14 @@ impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
 
 /// Builds the tree and makes it the root of this process, which must have one thread. When it fails this
 /// process is good for nothing but saying so.
-pub(super) fn build(mounts: &[Mount], native: Option<&HostFile>) -> Result<Built, TreeError> {
+pub(super) fn build(mounts: &[Mount]) -> Result<Built, TreeError> {
     let is_root = geteuid().is_root();
     let namespaces = enter_namespaces(is_root)?;
-    let (sources, is_step_id) = sources(mounts, native, is_root)?;
+    let (sources, is_step_id) = sources(mounts, is_root)?;
     let root = Root::raise()?;
-    for (mount, source) in mounts.iter().zip(&sources.mounts) {
+    for (mount, source) in mounts.iter().zip(&sources) {
         root.place(mount, source.as_ref())
             .doing(|| format!("mounting `{}`", mount.at.display()))?;
-    }
-    if let Some(native) = &sources.native {
-        root.place_native(native)
-            .doing(|| "mounting the native code".to_owned())?;
     }
     root.enter().doing(|| "entering the tree".to_owned())?;
     Ok(Built {
@@ -124,33 +116,21 @@ fn enter_namespaces(is_root: bool) -> Result<&'static [&'static str], TreeError>
     })
 }
 
-/// Detached copies of what is to be mounted, with their attributes set.
-#[derive(Debug)]
-struct Sources {
-    mounts: Vec<Option<OwnedFd>>,
-    native: Option<OwnedFd>,
-}
+/// Detached copies of what is to be mounted, with their attributes set; nothing for what is hidden.
+type Sources = Vec<Option<OwnedFd>>;
 
 /// Takes them, with mapped ids if we are root and every file system can do it. Where one cannot, the step
 /// keeps the runner's id.
-fn sources(
-    mounts: &[Mount],
-    native: Option<&HostFile>,
-    is_root: bool,
-) -> Result<(Sources, bool), TreeError> {
-    if is_root && let Ok(sources) = take_sources(mounts, native, &mut Some(BTreeMap::new())) {
+fn sources(mounts: &[Mount], is_root: bool) -> Result<(Sources, bool), TreeError> {
+    if is_root && let Ok(sources) = take_sources(mounts, &mut Some(BTreeMap::new())) {
         return Ok((sources, true));
     }
-    take_sources(mounts, native, &mut None).map(|sources| (sources, false))
+    take_sources(mounts, &mut None).map(|sources| (sources, false))
 }
 
 type IdMaps = Option<BTreeMap<(u32, u32), OwnedFd>>;
 
-fn take_sources(
-    mounts: &[Mount],
-    native: Option<&HostFile>,
-    maps: &mut IdMaps,
-) -> Result<Sources, TreeError> {
+fn take_sources(mounts: &[Mount], maps: &mut IdMaps) -> Result<Sources, TreeError> {
     let mut taken = Vec::with_capacity(mounts.len());
     for mount in mounts {
         taken.push(match &mount.what {
@@ -162,19 +142,7 @@ fn take_sources(
             MountWhat::Hidden { .. } => None,
         });
     }
-    let native = match native {
-        // It must be executable, so it keeps that.
-        Some(file) => Some(take(
-            file,
-            guarded() | MountAttrFlags::MOUNT_ATTR_RDONLY,
-            maps,
-        )?),
-        None => None,
-    };
-    Ok(Sources {
-        mounts: taken,
-        native,
-    })
+    Ok(taken)
 }
 
 fn guarded() -> MountAttrFlags {
@@ -290,11 +258,6 @@ impl Root {
             guarded() | MountAttrFlags::MOUNT_ATTR_NOEXEC | MountAttrFlags::MOUNT_ATTR_RDONLY;
         set_attributes(copy.as_fd(), attributes.bits().into(), Reach::All(None))?;
         Ok(copy)
-    }
-
-    fn place_native(&self, native: &OwnedFd) -> io::Result<()> {
-        make(self.mount.as_fd(), OsStr::new("native"), false)?;
-        attach(native, &self.open("native", OFlags::PATH)?)
     }
 
     /// Opens the place where something is to be mounted, and makes it where it is
