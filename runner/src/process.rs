@@ -4,6 +4,7 @@
 //! the `zygote`, which is this very executable again. What the process does is decided by `executor/wasm`. No
 //! shell, no search path, no inherited environment: other programs are not started from here.
 
+mod namespaces;
 mod reap;
 mod zygote;
 
@@ -14,7 +15,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use rustix::pipe::PipeFlags;
@@ -26,6 +27,7 @@ use tokio::sync::oneshot;
 
 use self::zygote::{CloneError, Zygote};
 
+pub use self::namespaces::Namespaces;
 pub use self::zygote::serve;
 
 /// Launches that may wait for the launching thread. A launch takes a few milliseconds; more waiting than
@@ -175,60 +177,10 @@ impl Nursery {
     }
 }
 
-/// The process that does the work where the one that we started only keeps it: see
-/// `executor/wasm/inside/confine/keeper.rs`. Cloned, it stays the same.
-#[derive(Clone, Debug)]
-pub struct StepProcess {
-    keeper: Pid,
-    found: Arc<OnceLock<(Pid, OwnedFd)>>,
-}
-
-impl StepProcess {
-    /// Takes note of it, once. Refuses a process that is no child of its keeper; one that is gone already
-    /// is nobody's.
-    pub fn is(&self, id: u32) -> io::Result<()> {
-        let pid = i32::try_from(id).ok().and_then(Pid::from_raw);
-        let pid = pid.ok_or_else(|| io::Error::other("no process has that id"))?;
-        let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else {
-            return Ok(());
-        };
-        let Some(parent) = number_in_status(pid, "PPid:") else {
-            return Ok(());
-        };
-        if parent != u64::from(self.keeper.as_raw_nonzero().get().unsigned_abs()) {
-            return Err(io::Error::other("its parent is another"));
-        }
-        self.found
-            .set((pid, pidfd))
-            .map_err(|_| io::Error::other("another one was named before"))
-    }
-
-    /// Its id on this host, once that is known.
-    pub fn id(&self) -> Option<u32> {
-        let (pid, _) = self.found.get()?;
-        Some(pid.as_raw_nonzero().get().unsigned_abs())
-    }
-
-    /// Ends it; its keeper ends with it. Says whether there was one.
-    fn kill(&self) -> bool {
-        self.found
-            .get()
-            .is_some_and(|(_, pidfd)| pidfd_send_signal(pidfd, Signal::KILL).is_ok())
-    }
-}
-
-fn number_in_status(pid: Pid, name: &str) -> Option<u64> {
-    let path = format!("/proc/{}/status", pid.as_raw_nonzero());
-    let status = std::fs::read_to_string(path).ok()?;
-    let value = status.lines().find_map(|line| line.strip_prefix(name))?;
-    value.split_whitespace().next()?.parse().ok()
-}
-
 /// A running process of ours. Dropping it kills it, without waiting.
 #[derive(Debug)]
 pub struct Process {
     pid: Pid,
-    step: StepProcess,
     pidfd: AsyncFd<OwnedFd>,
     stderr: OwnedFd,
     is_reaped: bool,
@@ -257,10 +209,6 @@ impl Process {
         match parts() {
             Ok((pidfd, link)) => Ok(Self {
                 pid,
-                step: StepProcess {
-                    keeper: pid,
-                    found: Arc::default(),
-                },
                 pidfd,
                 stderr,
                 is_reaped: false,
@@ -284,25 +232,20 @@ impl Process {
         self.link.take().ok_or_else(taken)
     }
 
-    /// Where to note which process does the work, if that is another one.
-    pub fn step(&self) -> StepProcess {
-        self.step.clone()
-    }
-
     /// Ends it now. Harmless when it has already ended.
     pub fn kill(&self) {
-        // A keeper that outlives its step takes its status, so that no zombie is left to strangers.
-        if self.step.kill() {
-            return;
-        }
         // It fails only when the process is gone, which is what we want.
         let _gone = pidfd_send_signal(self.pidfd.get_ref(), Signal::KILL);
     }
 
     /// The most resident memory that it has had so far, in bytes, as the kernel counts it.
     pub fn memory_peak_bytes(&self) -> Option<u64> {
-        let pid = self.step.found.get().map_or(self.pid, |(pid, _)| *pid);
-        number_in_status(pid, "VmHWM:")?.checked_mul(1024)
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        kib.checked_mul(1024)
     }
 
     /// Waits for its end. Cancelling the wait is harmless.
@@ -333,11 +276,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if !self.is_reaped {
-            if self.step.kill() {
-                reap::forget(self.pid);
-            } else {
-                reap::kill_and_forget(self.pid);
-            }
+            reap::kill_and_forget(self.pid);
         }
     }
 }

@@ -17,13 +17,8 @@ pub(super) fn try_wait(pid: Pid) -> io::Result<Option<Ended>> {
 
 /// Kills a process that nobody waits for, and takes its status so that no zombie stays.
 pub(super) fn kill_and_forget(pid: Pid) {
-    // It fails only when it is gone already.
+    // Both fail only when it is gone already.
     let _gone = kill_process(pid, Signal::KILL);
-    forget(pid);
-}
-
-/// Takes the status of a process that is about to end and that nobody waits for.
-pub(super) fn forget(pid: Pid) {
     let waiter = std::thread::Builder::new().name("reaper".to_owned());
     let _no_thread = waiter.spawn(move || wait4(pid, 0));
 }

@@ -23,7 +23,7 @@ use rustix::net::{
 };
 use rustix::process::{Pid, Signal, set_parent_process_death_signal};
 
-use super::Mode;
+use super::{Mode, Namespaces};
 
 /// The hidden argument that makes this executable a zygote.
 pub(super) const ARGUMENT: &str = "zygote";
@@ -109,8 +109,9 @@ pub(super) enum CloneError {
     Refused(io::Error),
 }
 
-/// Answers requests until the runner is gone. `become_mode` is what a clone does; it returns its exit status.
-pub fn serve(become_mode: impl Fn(Mode) -> u8) -> ExitCode {
+/// Answers requests until the runner is gone. `become_mode` is what a clone does, in these namespaces; it returns its
+/// exit status.
+pub fn serve(become_mode: impl Fn(Mode, Namespaces) -> u8) -> ExitCode {
     let served = set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(io::Error::from)
         .and_then(|()| serve_requests(&become_mode));
@@ -120,12 +121,15 @@ pub fn serve(become_mode: impl Fn(Mode) -> u8) -> ExitCode {
     }
 }
 
-fn serve_requests(become_mode: &impl Fn(Mode) -> u8) -> io::Result<()> {
+fn serve_requests(become_mode: &impl Fn(Mode, Namespaces) -> u8) -> io::Result<()> {
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
+    let mut namespaces = Namespaces::enter();
     while let Some((mode, descriptors)) = take_request(socket.as_fd())? {
-        let answer = match fork() {
+        let answer = match namespaces.fork_into() {
             Ok(Some(child)) => child.as_raw_nonzero().get(),
-            Ok(None) => end(in_clone(mode, &descriptors, become_mode)),
+            Ok(None) => end(in_clone(mode, &descriptors, |mode| {
+                become_mode(mode, namespaces)
+            })),
             Err(error) => -error.raw_os_error().unwrap_or(libc::EIO),
         };
         drop(descriptors);
@@ -168,7 +172,7 @@ fn take_request(socket: BorrowedFd<'_>) -> io::Result<Option<Request>> {
 fn in_clone(
     mode: Mode,
     [stdin, link, stderr]: &[OwnedFd; DESCRIPTORS],
-    become_mode: &impl Fn(Mode) -> u8,
+    become_mode: impl FnOnce(Mode) -> u8,
 ) -> u8 {
     let streams = rustix::stdio::dup2_stdin(stdin)
         .and_then(|()| rustix::stdio::dup2_stdout(link))
@@ -185,9 +189,9 @@ fn in_clone(
     unsafe_code,
     reason = "neither the standard library nor rustix clones a process"
 )]
-fn fork() -> io::Result<Option<Pid>> {
+pub(super) fn fork(flags: libc::c_int) -> io::Result<Option<Pid>> {
     let arguments = libc::clone_args {
-        flags: u64::try_from(libc::CLONE_PARENT).map_err(io::Error::other)?,
+        flags: u64::try_from(flags | libc::CLONE_PARENT).map_err(io::Error::other)?,
         pidfd: 0,
         child_tid: 0,
         parent_tid: 0,

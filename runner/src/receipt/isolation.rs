@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// What every step shall have for itself, where the host allows it.
-const NAMESPACES: [&str; 5] = ["mount", "ipc", "net", "uts", "pid"];
+const NAMESPACES: [&str; 5] = ["mount", "ipc", "uts", "net", "pid"];
 
 /// From this version of landlock on, nothing about the content of files escapes it: the one before cannot
 /// hold back truncation.
@@ -156,7 +156,7 @@ mod tests {
     fn a_level_in_words_names_each_wall() {
         assert_eq!(
             full().to_string(),
-            "own process; namespaces: mount, ipc, net, uts, pid; own file tree; landlock 7; system call \
+            "own process; namespaces: mount, ipc, uts, net, pid; own file tree; landlock 7; system call \
              filter; uid 65534; no capabilities, no new privileges, not dumpable; memory, file size and open \
              files limited"
         );

@@ -24,10 +24,10 @@ use std::os::unix::net::UnixStream;
 use tokio::runtime::Runtime;
 
 use self::confine::filter::{Filtered, filter};
-use self::confine::{Alone, Confinement, WallError, landlock};
+use self::confine::{Confinement, WallError, landlock};
 use self::native::Native;
 use super::link::{CompileReport, GuestLimits, StepReport, Walls, receive_spec, send_report};
-use crate::process::Mode;
+use crate::process::{Mode, Namespaces};
 use crate::receipt::isolation::Demand;
 
 #[cfg(test)]
@@ -58,7 +58,7 @@ pub(super) fn warm_up() {
 }
 
 /// Becomes a confined process. Returns its exit status when it is done.
-pub(super) fn main(mode: Mode) -> u8 {
+pub(super) fn main(mode: Mode, namespaces: Namespaces) -> u8 {
     // The name is for people; a process without one is confined as well.
     let _named = rustix::thread::set_name(&CString::new(mode.name()).unwrap_or_default());
     confine::close_inherited();
@@ -68,8 +68,8 @@ pub(super) fn main(mode: Mode) -> u8 {
         Err(_) => return FAILURE,
     };
     let sent = match mode {
-        Mode::Step => send_report(&link, &step(&link)),
-        Mode::Compile => send_report(&link, &compile(&link)),
+        Mode::Step => send_report(&link, &step(&link, namespaces)),
+        Mode::Compile => send_report(&link, &compile(&link, namespaces)),
     };
     // The runner reads what we used before it lets us go by closing its end.
     let _gone = (&link).read(&mut [0]);
@@ -79,21 +79,23 @@ pub(super) fn main(mode: Mode) -> u8 {
     }
 }
 
-fn step(link: &UnixStream) -> StepReport {
-    prepare_step(link).map_or_else(|failed| failed, |(prepared, runtime)| prepared.run(runtime))
+fn step(link: &UnixStream, namespaces: Namespaces) -> StepReport {
+    prepare_step(link, namespaces)
+        .map_or_else(|failed| failed, |(prepared, runtime)| prepared.run(runtime))
 }
 
 /// All that happens before the guest's first instruction. When this is done every wall stands, and the
 /// runner knows which.
-fn prepare_step(link: &UnixStream) -> Result<(guest::Prepared, Runtime), StepReport> {
+fn prepare_step(
+    link: &UnixStream,
+    namespaces: Namespaces,
+) -> Result<(guest::Prepared, Runtime), StepReport> {
     let (spec, native) = receive_spec(link).map_err(broken("no spec came"))?;
     // The tree has no way to it any more.
     let native = Native::new(native).map_err(broken("no native code"))?;
     let mut standing = confine::confine(&Confinement {
-        alone: Some(Alone {
-            runner: spec.runner,
-            link,
-        }),
+        namespaces,
+        link,
         tree: (spec.walls == Walls::Tree).then_some(spec.mounts.as_slice()),
         limits: &step_limits(&spec.limits),
     })
@@ -128,7 +130,7 @@ fn step_limits(limits: &GuestLimits) -> confine::Rlimits {
     }
 }
 
-fn compile(link: &UnixStream) -> CompileReport {
+fn compile(link: &UnixStream, namespaces: Namespaces) -> CompileReport {
     let limits = confine::Rlimits {
         data_bytes: COMPILER_DATA_BYTES_MAX,
         file_bytes: 0,
@@ -136,7 +138,8 @@ fn compile(link: &UnixStream) -> CompileReport {
         cpu_secs: Some(COMPILER_CPU_SECS_MAX),
     };
     let confinement = |tree| Confinement {
-        alone: None,
+        namespaces,
+        link,
         tree,
         limits: &limits,
     };

@@ -54,8 +54,6 @@ impl Kind {
 /// What a step process needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct StepSpec {
-    /// The runner's process id: a step whose parent is another was orphaned.
-    pub runner: u32,
     /// Which front door the module takes.
     pub front: Front,
     /// Arguments, the program's name first.
@@ -144,8 +142,6 @@ pub(super) enum Front {
 /// What a step process reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum StepReport {
-    /// Which process of the host becomes the step; always before [`StepReport::Walls`].
-    Process(u32),
     /// The walls stand, the guest begins.
     Walls(Isolation),
     /// The walls that this host allows are not those that were demanded: what is missing.

@@ -21,7 +21,7 @@ use super::{CLONE_DIR, GuestRun, Home, infrastructure, ours, too_weak, user};
 use crate::executor::ExecutorError;
 use crate::grant::{ASIDE, Access, PathGrant, TREE};
 use crate::log::LogSink;
-use crate::process::{Launcher, Mode, Process, StepProcess, describe, one_line};
+use crate::process::{Launcher, Mode, Process, describe, one_line};
 use crate::receipt::isolation::Isolation;
 use crate::receipt::{EndedBy, LimitHit};
 
@@ -80,7 +80,6 @@ pub(super) async fn run(
         log,
         output_bytes: 0,
         output_bytes_max: guest.limits.output_bytes,
-        step: process.step(),
         isolation: None,
     };
     let conversation = relay.converse(link, &spec, native.as_fd());
@@ -102,7 +101,7 @@ pub(super) async fn run(
         cpu: Some(ended.cpu),
         memory_peak_bytes: memory_peak_bytes.or(Some(ended.memory_peak_bytes)),
         output_bytes: relay.output_bytes,
-        process: Some(relay.step.id().unwrap_or_else(|| process.id())),
+        process: Some(process.id()),
         isolation: relay.isolation,
     }))
 }
@@ -162,7 +161,6 @@ struct Relay<'a> {
     log: &'a dyn LogSink,
     output_bytes: u64,
     output_bytes_max: u64,
-    step: StepProcess,
     /// Known from the moment on in which the guest may run.
     isolation: Option<Isolation>,
 }
@@ -225,17 +223,12 @@ impl Relay<'_> {
             Err(error) => return nonsense(error.to_string()),
         };
         match (report, &self.isolation) {
-            (StepReport::Process(id), None) => match self.step.is(id) {
-                Ok(()) => None,
-                Err(error) => nonsense(format!("process {id}: {error}")),
-            },
             (StepReport::Walls(isolation), None) => {
                 self.isolation = Some(isolation);
                 None
             }
             (
-                StepReport::Process(_)
-                | StepReport::Walls(_)
+                StepReport::Walls(_)
                 | StepReport::NoTree(_)
                 | StepReport::TooWeak(_)
                 | StepReport::Broken(_),
@@ -280,7 +273,7 @@ fn ended_by(report: StepReport) -> Result<EndedBy, ExecutorError> {
         }
         StepReport::Broken(why) => Err(ours(format!("the step could not run: {}", one_line(&why)))),
         StepReport::TooWeak(missing) => Err(too_weak(&one_line(&missing))),
-        StepReport::Process(_) | StepReport::Walls(_) | StepReport::NoTree(_) => Err(ours(
+        StepReport::Walls(_) | StepReport::NoTree(_) => Err(ours(
             "the step's process ended where it should begin".to_owned(),
         )),
     }
@@ -303,7 +296,6 @@ fn vanished(process: &Process, ended: &crate::process::Ended, why: &str) -> Exec
 
 fn spec(guest: &GuestRun<'_>, front: Front, walls: Walls) -> StepSpec {
     StepSpec {
-        runner: std::process::id(),
         front,
         arguments: guest.arguments.clone(),
         env: guest

@@ -5,14 +5,14 @@
 //! one thread, and `filter`, around all threads.
 
 pub(super) mod filter;
-mod keeper;
 pub(super) mod landlock;
 
 use std::io;
 use std::os::unix::net::UnixStream;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{
-    DumpableBehavior, Gid, Resource, Rlimit, Signal, Uid, getppid, set_dumpable_behavior,
+    DumpableBehavior, Gid, Resource, Rlimit, Signal, Uid, set_dumpable_behavior,
     set_parent_process_death_signal, setrlimit,
 };
 use rustix::thread::{
@@ -21,30 +21,23 @@ use rustix::thread::{
     set_thread_res_gid, set_thread_res_uid,
 };
 
-use self::keeper::Keeper;
 use super::idmap::STEP_ID;
 use super::tree;
 use crate::executor::wasm::link::Mount;
+use crate::process::Namespaces;
 use crate::receipt::isolation::Isolation;
 
 /// What is to stand around this process.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Confinement<'a> {
-    /// Whether this process shall be the only one that it sees.
-    pub alone: Option<Alone<'a>>,
+    /// What it was cloned into.
+    pub namespaces: Namespaces,
+    /// The socket to the runner: closed at the other end, the runner is gone.
+    pub link: &'a UnixStream,
     /// A tree of these mounts; `None` where the host has no namespaces.
     pub tree: Option<&'a [Mount]>,
     /// What it may use.
     pub limits: &'a Rlimits,
-}
-
-/// What a process id namespace takes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Alone<'a> {
-    /// Who our parent must be.
-    pub runner: u32,
-    /// Where the runner is told which process became the step.
-    pub link: &'a UnixStream,
 }
 
 /// Limits that the kernel watches over.
@@ -69,42 +62,37 @@ pub(super) enum WallError {
     Broken(String),
 }
 
-/// Lets the walls rise around this process, which must have one thread. With [`Alone`] it is a child of
-/// this process that returns.
+/// Lets the walls rise around this process, which must have one thread.
 pub(super) fn confine(confinement: &Confinement<'_>) -> Result<Isolation, WallError> {
-    stage("orphan", die_with_the_runner(confinement.alone))?;
+    let Confinement {
+        namespaces,
+        link,
+        tree,
+        limits,
+    } = *confinement;
+    stage("orphan", die_with_the_runner(link))?;
     stage("signals", ignore_signals())?;
-    let built = match confinement.tree {
+    let built = match tree {
         Some(mounts) => {
             Some(tree::build(mounts).map_err(|error| WallError::NoTree(error.to_string()))?)
         }
         None => None,
     };
-    let is_step_id = built.as_ref().is_some_and(|built| built.is_step_id);
-    let keeper = match confinement.alone {
-        Some(Alone { link, .. }) => {
-            let entered = keeper::enter_pid_namespace(link, is_step_id);
-            stage("process namespace", entered)?
-        }
-        None => None,
-    };
-    stage("limits", limit(confinement.limits))?;
+    stage("limits", limit(limits))?;
     stage("bounding set", drop_bounding_set())?;
-    if is_step_id {
+    if built.as_ref().is_some_and(|built| built.is_step_id) {
         stage("identity", become_nobody())?;
     }
     stage("capabilities", drop_capabilities())?;
     stage("locked", lock())?;
-    // A change of identity and a fork make the kernel forget this.
-    stage("orphan", die_with_parent())?;
-    stage("orphan", is_kept(keeper.as_ref()))?;
-    let namespaces = built.as_ref().map_or(&[][..], |built| built.namespaces);
-    let pid = keeper.as_ref().map(|_| "pid");
+    // Each change of identity made the kernel forget this.
+    stage("orphan", die_with_the_runner(link))?;
+    let own = built.as_ref().map(|_| tree::NAMESPACES);
     Ok(Isolation {
-        namespaces: namespaces
-            .iter()
-            .copied()
-            .chain(pid)
+        namespaces: own
+            .into_iter()
+            .flatten()
+            .chain(namespaces.names())
             .map(str::to_owned)
             .collect(),
         has_tree: built.is_some(),
@@ -130,24 +118,14 @@ pub(super) fn close_inherited() {
     }
 }
 
-fn die_with_the_runner(alone: Option<Alone<'_>>) -> io::Result<()> {
-    die_with_parent()?;
-    // It may have died before we asked.
-    let parent = getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs());
-    if alone.is_some_and(|alone| alone.runner != parent) {
-        return Err(io::Error::other("the runner is gone"));
-    }
-    Ok(())
-}
-
-fn die_with_parent() -> io::Result<()> {
-    Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
-}
-
-fn is_kept(keeper: Option<&Keeper>) -> io::Result<()> {
-    match keeper.map(Keeper::is_gone).transpose()? {
-        Some(true) => Err(io::Error::other("the keeper is gone")),
-        Some(false) | None => Ok(()),
+fn die_with_the_runner(link: &UnixStream) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // It may have died before we asked. Nobody but the runner holds the other end.
+    let mut polled = [PollFd::new(link, PollFlags::RDHUP)];
+    let now = rustix::event::Timespec::default();
+    match poll(&mut polled, Some(&now))? {
+        0 => Ok(()),
+        _ => Err(io::Error::other("the runner is gone")),
     }
 }
 

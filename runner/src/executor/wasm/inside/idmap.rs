@@ -61,7 +61,8 @@ fn fork_holder(ours: UnixStream, mut theirs: UnixStream) -> io::Result<Holder> {
             drop(ours);
             // SAFETY: only the user namespace is left; descriptors are not touched.
             let entered = unsafe { unshare_unsafe(UnshareFlags::NEWUSER) };
-            let _unheard = theirs.write_all(&[u8::from(entered.is_ok())]);
+            let id = if entered.is_ok() { host_id() } else { 0 };
+            let _unheard = theirs.write_all(&id.to_ne_bytes());
             // Until we are killed, or whoever made us is gone.
             let _end = theirs.read(&mut [0]);
             // SAFETY: ends this process without running anything of its parent's.
@@ -74,14 +75,23 @@ fn fork_holder(ours: UnixStream, mut theirs: UnixStream) -> io::Result<Holder> {
     }
 }
 
+/// What the host's `/proc` calls this process, which has another id in a namespace of its own; 0 if it calls it
+/// nothing.
+fn host_id() -> u32 {
+    let link = std::fs::read_link("/proc/self").ok();
+    link.and_then(|name| name.to_str()?.parse().ok())
+        .unwrap_or(0)
+}
+
 impl Holder {
     fn write_maps(&self, (uid, gid): (u32, u32)) -> io::Result<OwnedFd> {
-        let mut entered = [0];
-        (&self.ready).read_exact(&mut entered)?;
-        if entered != [1] {
+        let mut id = [0; size_of::<u32>()];
+        (&self.ready).read_exact(&mut id)?;
+        let id = u32::from_ne_bytes(id);
+        if id == 0 {
             return Err(io::Error::other("no user namespace could be made"));
         }
-        let proc = format!("/proc/{}", self.pid.as_raw_nonzero());
+        let proc = format!("/proc/{id}");
         std::fs::write(format!("{proc}/uid_map"), swap_map(uid))?;
         std::fs::write(format!("{proc}/gid_map"), swap_map(gid))?;
         let namespace = format!("{proc}/ns/user");

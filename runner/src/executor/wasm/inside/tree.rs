@@ -9,7 +9,7 @@
 //! ```
 //!
 //! As root the process stays in the host's user namespace and becomes `nobody` afterwards (see `idmap`);
-//! as an ordinary user it makes a user namespace in which it is itself.
+//! as an ordinary user it was cloned into a user namespace in which it is itself.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -25,7 +25,7 @@ use rustix::mount::{
     OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
     mount_change, move_mount, open_tree, unmount,
 };
-use rustix::process::{fchdir, getegid, geteuid, pivot_root};
+use rustix::process::{fchdir, geteuid, pivot_root};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use super::idmap::{Reach, STEP_ID, set_attributes, swapped};
@@ -42,8 +42,6 @@ const SCAFFOLD: &str = "/proc";
 /// What was built.
 #[derive(Debug)]
 pub(super) struct Built {
-    /// The namespaces that this process has for itself.
-    pub namespaces: &'static [&'static str],
     /// Whether the mounts expect this process to become [`STEP_ID`].
     pub is_step_id: bool,
 }
@@ -72,48 +70,28 @@ impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
 /// Builds the tree and makes it the root of this process, which must have one thread. When it fails this
 /// process is good for nothing but saying so.
 pub(super) fn build(mounts: &[Mount]) -> Result<Built, TreeError> {
-    let is_root = geteuid().is_root();
-    let namespaces = enter_namespaces(is_root)?;
-    let (sources, is_step_id) = sources(mounts, is_root)?;
+    enter_namespaces()?;
+    let (sources, is_step_id) = sources(mounts, geteuid().is_root())?;
     let root = Root::raise()?;
     for (mount, source) in mounts.iter().zip(&sources) {
         root.place(mount, source.as_ref())
             .doing(|| format!("mounting `{}`", mount.at.display()))?;
     }
     root.enter().doing(|| "entering the tree".to_owned())?;
-    Ok(Built {
-        namespaces,
-        is_step_id,
-    })
+    Ok(Built { is_step_id })
 }
 
+/// The namespaces that a tree comes with, beside those that this process was cloned into.
+pub(super) const NAMESPACES: [&str; 3] = ["mount", "ipc", "uts"];
+
 #[expect(unsafe_code, reason = "unshare can take descriptor tables apart")]
-fn enter_namespaces(is_root: bool) -> Result<&'static [&'static str], TreeError> {
-    let flags =
-        UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWNET | UnshareFlags::NEWUTS;
-    let all = if is_root {
-        flags
-    } else {
-        flags | UnshareFlags::NEWUSER
-    };
-    let ids = (geteuid().as_raw(), getegid().as_raw());
+fn enter_namespaces() -> Result<(), TreeError> {
+    let flags = UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
     // SAFETY: the descriptor table is not among what is unshared.
-    unsafe { unshare_unsafe(all) }.doing(|| "making namespaces".to_owned())?;
-    if !is_root {
-        let (uid, gid) = ids;
-        std::fs::write("/proc/self/setgroups", "deny")
-            .and_then(|()| std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1")))
-            .and_then(|()| std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1")))
-            .doing(|| "mapping ids".to_owned())?;
-    }
+    unsafe { unshare_unsafe(flags) }.doing(|| "making namespaces".to_owned())?;
     // Nothing that we mount may show up on the host.
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-    mount_change("/", private).doing(|| "leaving the host's mounts".to_owned())?;
-    Ok(if is_root {
-        &["mount", "ipc", "net", "uts"]
-    } else {
-        &["user", "mount", "ipc", "net", "uts"]
-    })
+    mount_change("/", private).doing(|| "leaving the host's mounts".to_owned())
 }
 
 /// Detached copies of what is to be mounted, with their attributes set; nothing for what is hidden.

@@ -25,8 +25,6 @@ pub(in super::super) enum Filtered {
     Guest,
     /// The compiler: no file at all, but threads.
     Compiler,
-    /// Whoever waits for a guest and passes its end on.
-    Keeper,
 }
 
 /// Memory, time, waiting, and what the language's runtime does on its own.
@@ -188,17 +186,6 @@ const FORBIDDEN_OLD_NAMES: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const FORBIDDEN_OLD_NAMES: &[i64] = &[];
 
-/// What waiting for one child and dying of what it died of takes.
-const KEEPING: &[i64] = &[
-    libc::SYS_exit_group,
-    libc::SYS_getpid,
-    libc::SYS_gettid,
-    libc::SYS_rt_sigaction,
-    libc::SYS_rt_sigprocmask,
-    libc::SYS_rt_sigreturn,
-    libc::SYS_wait4,
-];
-
 /// What all threads of libc have, and nothing more: no process of its own, no namespace of its own.
 const THREAD: libc::c_int = libc::CLONE_VM
     | libc::CLONE_FS
@@ -244,7 +231,7 @@ fn programs(whose: Filtered) -> Compiled<[BpfProgram; 2]> {
         SeccompAction::Allow,
     )?;
     let forbidden = compile(
-        forbidden(whose)?,
+        forbidden()?,
         SeccompAction::Allow,
         SeccompAction::KillProcess,
     )?;
@@ -257,11 +244,6 @@ fn compile(rules: Rules, others: SeccompAction, these: SeccompAction) -> Compile
 }
 
 fn allowed(whose: Filtered) -> Compiled<Rules> {
-    if whose == Filtered::Keeper {
-        let mut rules = whatever_arguments(&[KEEPING]);
-        rules.insert(libc::SYS_tgkill, vec![only_ourselves(SeccompCmpOp::Eq)?]);
-        return Ok(rules);
-    }
     let files = if whose == Filtered::Guest { FILES } else { &[] };
     let mut rules = whatever_arguments(&[EVERYBODY, OLD_NAMES, files]);
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
@@ -282,16 +264,14 @@ fn allowed(whose: Filtered) -> Compiled<Rules> {
     Ok(rules)
 }
 
-fn forbidden(whose: Filtered) -> Compiled<Rules> {
+fn forbidden() -> Compiled<Rules> {
     let mut rules = whatever_arguments(&[FORBIDDEN, FORBIDDEN_OLD_NAMES]);
     // `clone3` hides its flags behind a pointer, so it does not exist; libc goes on with `clone`.
     rules.insert(libc::SYS_clone, vec![bits(0, libc::CLONE_THREAD, 0)?]);
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
         rules.insert(call, vec![bits(2, libc::PROT_EXEC, libc::PROT_EXEC)?]);
     }
-    if whose != Filtered::Keeper {
-        rules.insert(libc::SYS_tgkill, vec![only_ourselves(SeccompCmpOp::Ne)?]);
-    }
+    rules.insert(libc::SYS_tgkill, vec![only_ourselves(SeccompCmpOp::Ne)?]);
     Ok(rules)
 }
 
