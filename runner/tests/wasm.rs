@@ -17,3 +17,6 @@ mod guests;
 mod limits;
 #[path = "wasm/stand.rs"]
 mod stand;
+#[cfg(target_arch = "x86_64")]
+#[path = "wasm/wall.rs"]
+mod wall;
