@@ -13,6 +13,8 @@ mod executor;
 mod files;
 #[path = "wasm/guests.rs"]
 mod guests;
+#[path = "wasm/isolation.rs"]
+mod isolation;
 #[path = "wasm/limits.rs"]
 mod limits;
 #[path = "wasm/stand.rs"]

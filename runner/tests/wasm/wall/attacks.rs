@@ -13,6 +13,8 @@ pub(super) struct Attack {
     pub(super) program: fn(&Scene, &mut Program),
     /// Asked of the target, never of the attacker.
     pub(super) succeeded: fn(&mut Scene, &Attempt) -> bool,
+    /// Whether only root could do it outside.
+    pub(super) needs_root: bool,
     /// How it is tried without the wall.
     pub(super) outside: Outside,
     /// How the step ends, as its receipt says.
@@ -47,6 +49,7 @@ fn attack(
         name,
         program,
         succeeded,
+        needs_root: false,
         outside: Outside::Plain,
         ended_by,
         wall,
@@ -80,12 +83,15 @@ fn files() -> Vec<Attack> {
             },
             secret,
         ),
-        attack(
-            "read /etc/shadow",
-            ("exit", TREE),
-            |_, program| show(program, AT_FDCWD, Path::new("/etc/shadow")),
-            |_, attempt| Scene::is_shadow_out(attempt),
-        ),
+        Attack {
+            needs_root: true,
+            ..attack(
+                "read /etc/shadow",
+                ("exit", TREE),
+                |_, program| show(program, AT_FDCWD, Path::new("/etc/shadow")),
+                |_, attempt| Scene::is_shadow_out(attempt),
+            )
+        },
         attack(
             "write to the module cache",
             ("exit", TREE),
@@ -407,7 +413,7 @@ fn connect_unix(program: &mut Program, path: &str) {
     connect(program, libc::AF_UNIX, &address);
 }
 
-/// What was made, if it was, leaves a file behind.
+/// What was made, if it was, leaves a file behind; whoever made it waits for that.
 fn child_acts(scene: &Scene, program: &mut Program) {
     program.skip_unless_zero(2);
     for work in [Path::new(WORK_INSIDE), &scene.work] {
@@ -418,4 +424,9 @@ fn child_acts(scene: &Scene, program: &mut Program) {
             libc::O_CREAT | libc::O_WRONLY,
         );
     }
+    let anybody = u64::MAX;
+    program.call(
+        libc::SYS_wait4,
+        &[anybody.into(), 0.into(), 0.into(), 0.into()],
+    );
 }

@@ -183,6 +183,9 @@ fn victim(stand: &Stand) -> Child {
 /// Lets the payload run inside of a step.
 pub(super) fn inside(stand: &Stand, forge: &Forge, program: &Program) -> Attempt {
     forge.put(&program.machine_code());
+    for dir in ["work/", "fixed/"] {
+        stand.make(dir, "");
+    }
     let module = stand.module(&forge.wasm);
     let mut command = stand.command();
     command
