@@ -13,7 +13,12 @@ mod executor;
 mod files;
 #[path = "wasm/guests.rs"]
 mod guests;
+#[path = "wasm/isolation.rs"]
+mod isolation;
 #[path = "wasm/limits.rs"]
 mod limits;
 #[path = "wasm/stand.rs"]
 mod stand;
+#[cfg(target_arch = "x86_64")]
+#[path = "wasm/wall.rs"]
+mod wall;

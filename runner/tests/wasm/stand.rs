@@ -12,6 +12,9 @@ use rustix::process::geteuid;
 /// The user that plays "an ordinary user" where the tests run as root.
 const ORDINARY: u32 = 65_532;
 
+/// Who a step is where the runner is root.
+const NOBODY: u32 = 65_534;
+
 /// Who runs the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {
@@ -78,7 +81,48 @@ impl Stand {
         stand
     }
 
-    fn hand_over(&self, path: &Path) {
+    /// Who the stand's steps are on this host, if that is somebody else than whoever runs the tests.
+    pub(super) fn user_of_steps(&self) -> Option<u32> {
+        match self.who {
+            Who::Ordinary => Some(ORDINARY),
+            Who::Self_ => geteuid().is_root().then_some(NOBODY),
+            Who::Hardened => None,
+        }
+    }
+
+    /// The stand's user in words, for tables.
+    pub(super) fn user(&self) -> &'static str {
+        match self.who {
+            Who::Self_ if geteuid().is_root() => "root",
+            Who::Self_ | Who::Ordinary => "an ordinary user",
+            Who::Hardened => "no namespaces",
+        }
+    }
+
+    /// A program that whoever runs the command may execute.
+    pub(super) fn make_program(&self, name: &str, code: &[u8]) {
+        let path = self.path(name);
+        std::fs::write(&path, code).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        self.hand_over(&path);
+    }
+
+    /// Another program, as whoever runs the command.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test's own program is a process"
+    )]
+    pub(super) fn plain(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.dir.path()).env_clear();
+        if self.who == Who::Ordinary {
+            command.uid(ORDINARY).gid(ORDINARY);
+        }
+        command
+    }
+
+    /// Gives a file to whoever runs the command.
+    pub(super) fn hand_over(&self, path: &Path) {
         if self.who == Who::Ordinary {
             chown(path, Some(ORDINARY), Some(ORDINARY)).unwrap();
         }
