@@ -11,6 +11,8 @@ mod confine;
 mod guest;
 mod idmap;
 mod limiter;
+mod repeat;
+mod secret_files;
 mod stdio;
 mod tree;
 

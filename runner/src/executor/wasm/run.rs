@@ -1,6 +1,7 @@
 //! One step process from its start to its end: the spec goes in, output and the report come out, and time,
 //! cancel and output limit are watched from here, where no guest can reach.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::link::{
     GuestLimits, Kind, Mount, MountWhat, Preopen, StepReport, StepSpec, Walls, encode_spec,
     receive, report,
 };
-use super::{CLONE_DIR, GuestRun, Home, infrastructure, ours, user};
+use super::{CLONE_DIR, GuestRun, Home, infrastructure, ours, secret_files, user};
 use crate::executor::ExecutorError;
 use crate::grant::{ASIDE, Access, PathGrant, TREE};
 use crate::log::LogSink;
@@ -279,16 +280,25 @@ fn spec(guest: &GuestRun<'_>, entry: &Entry, walls: Walls) -> StepSpec {
             .env
             .iter()
             .map(|(name, value)| (name.clone(), value.clone()))
+            // Of two variables of one name the later one counts.
+            .chain(secret_files::variables(guest))
+            .collect::<BTreeMap<_, _>>()
+            .into_iter()
             .collect(),
         mounts: mounts(guest),
         preopens: match walls {
             Walls::Tree => preopened_tree(guest),
             Walls::Process => preopened_grants(guest),
-        },
+        }
+        .into_iter()
+        .chain(secret_files::preopen(guest))
+        .collect(),
         working_directory: match guest.home {
             Home::Root => "/".to_owned(),
             Home::CloneDir => CLONE_DIR.to_owned(),
         },
+        clock: guest.clock,
+        random: guest.random,
         limits: GuestLimits {
             memory_bytes: guest.limits.memory_bytes,
             disk_bytes: guest.limits.disk_bytes,
@@ -311,7 +321,8 @@ fn mounts(guest: &GuestRun<'_>) -> Vec<Mount> {
             is_directory: hidden.is_directory,
         },
     });
-    let mut mounts: Vec<Mount> = granted.chain(hidden).collect();
+    let secrets = secret_files::mount(guest);
+    let mut mounts: Vec<Mount> = granted.chain(hidden).chain(secrets).collect();
     mounts.sort_by(|one, other| one.at.cmp(&other.at));
     mounts
 }
