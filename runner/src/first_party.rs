@@ -92,7 +92,7 @@ mod tests {
         }
     }
 
-    /// The same sources and the same compiler give the same digest, wherever the checkout lies.
+    /// A digest that is shown to people should not depend on whose home the release was built in.
     #[test]
     fn no_module_names_a_place_of_the_host_that_built_it() {
         let home = concat!(env!("CARGO_MANIFEST_DIR"), "/../").as_bytes();

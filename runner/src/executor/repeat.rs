@@ -36,7 +36,7 @@ pub enum GuestRandom {
     /// The operating system.
     #[default]
     Real,
-    /// The key stream of `ChaCha20` under this key: whoever knows the key knows the numbers.
+    /// Drawn from `ChaCha20` under this key: whoever knows the key knows the numbers.
     Seeded([u8; 32]),
 }
 

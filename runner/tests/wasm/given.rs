@@ -45,7 +45,10 @@ fn seeded_numbers_are_the_same_in_every_run_and_others_for_another_seed() {
     assert_eq!(one.len(), 32);
     assert_eq!(one, bytes("seeded=0a:Test"));
     // A promise to whoever keeps outputs: a later release gives the same numbers.
-    assert_eq!(data_encoding::HEXLOWER.encode(&one[..8]), "2d86c1cb61ecd2d1");
+    assert_eq!(
+        data_encoding::HEXLOWER.encode(&one[..8]),
+        "2d86c1cb61ecd2d1"
+    );
     let others = [
         bytes("seeded=0a:Test 2"),
         bytes("real"),
