@@ -101,7 +101,28 @@ impl Commit {
     /// The commit's message; bytes that are not UTF-8 are replaced, and what lies beyond the first
     /// 64 KiB of the commit object is left out.
     pub async fn message(&self) -> Result<String, GitError> {
-        let what = "read the commit's message";
+        let object = self.object("read the commit's message").await?;
+        // The first empty line ends the headers.
+        let message = (object.windows(2))
+            .position(|pair| pair == b"\n\n")
+            .map_or(&[][..], |at| &object[at + 2..]);
+        Ok(String::from_utf8_lossy(message).into_owned())
+    }
+
+    /// When it was committed, in seconds since 1970, as the one who committed says: nobody else can know. Times before
+    /// 1970 and beyond what a 64-bit clock of nanoseconds can show, in the year 2554, are [`GitError::Failed`].
+    pub async fn committed_secs(&self) -> Result<u64, GitError> {
+        let what = "read the commit's time";
+        let object = self.object(what).await?;
+        committed_secs(&object).ok_or_else(|| GitError::Failed {
+            what,
+            how: "it has no time that a clock could show".to_owned(),
+            detail: String::new(),
+        })
+    }
+
+    /// The first 64 KiB of the commit object.
+    async fn object(&self, what: &'static str) -> Result<Vec<u8>, GitError> {
         let git_dir = self.store.git_dir(&self.id);
         let call = Call::reading(what, &git_dir).args(["cat-file", "commit", self.id.as_str()]);
         let mut object = Vec::new();
@@ -119,10 +140,59 @@ impl Commit {
             return Err(ended.into_error(what));
         }
         object.truncate(COMMIT_BYTES_MAX);
-        // The first empty line ends the headers.
-        let message = (object.windows(2))
-            .position(|pair| pair == b"\n\n")
-            .map_or(&[][..], |at| &object[at + 2..]);
-        Ok(String::from_utf8_lossy(message).into_owned())
+        Ok(object)
+    }
+}
+
+/// The time in the headers of a commit object: `committer NAME <MAIL> SECONDS ZONE`.
+fn committed_secs(object: &[u8]) -> Option<u64> {
+    const SECS_MAX: u64 = u64::MAX / 1_000_000_000;
+    let line = object
+        .split(|byte| *byte == b'\n')
+        .take_while(|line| !line.is_empty())
+        .find_map(|line| line.strip_prefix(b"committer "))?;
+    let mut words = line.rsplit(|byte| *byte == b' ');
+    let _zone = words.next()?;
+    let secs: u64 = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
+    (secs <= SECS_MAX).then_some(secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commits_time_is_that_of_its_committer() {
+        let commit = |committer: &str| {
+            format!(
+                "tree 0\nauthor A <a@b> 1 +0000\ncommitter {committer}\n\ncommitter C <c@d> 9 +0000\n"
+            )
+        };
+        for (committer, expected) in [
+            (
+                "Ada <ada@example.com> 1700000000 +0530",
+                Some(1_700_000_000),
+            ),
+            ("A <x> 7 +0000 <ada@example.com> 1 -0000", Some(1)),
+            (
+                "Ada <ada@example.com> 18446744073 +0000",
+                Some(18_446_744_073),
+            ),
+            ("Ada <ada@example.com> 18446744074 +0000", None),
+            ("Ada <ada@example.com> 99999999999999999999999 +0000", None),
+            ("Ada <ada@example.com> -1 +0000", None),
+            ("Ada <ada@example.com>", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                committed_secs(commit(committer).as_bytes()),
+                expected,
+                "{committer}"
+            );
+        }
+        assert_eq!(
+            committed_secs(b"tree 0\n\ncommitter C <c@d> 9 +0000\n"),
+            None
+        );
     }
 }

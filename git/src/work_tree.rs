@@ -62,6 +62,8 @@ pub struct Snapshot {
     pub commit: Commit,
     /// Whether it is something else than the checked-out commit.
     pub is_changed: bool,
+    /// The commit that it was made from: itself, or the checked-out one; `None` before the first commit.
+    pub base: Option<Commit>,
 }
 
 impl WorkTree {
@@ -205,7 +207,7 @@ impl WorkTree {
             let whole = format!("{head}^{{tree}}");
             let args = ["rev-parse", "--verify", "-q", &whole];
             if self.said("look at the commit", &args, cancel).await? == Some(tree.clone()) {
-                return Ok(found(store, head.clone(), false));
+                return Ok(found(&store, head.clone()));
             }
         }
         let mut call = writing("write the snapshot").args([
@@ -226,7 +228,11 @@ impl WorkTree {
             how: "its answer is no id".to_owned(),
             detail: String::new(),
         })?;
-        Ok(found(store, commit, true))
+        Ok(Snapshot {
+            base: head.map(|head| of_store(&store, head)),
+            commit: of_store(&store, commit),
+            is_changed: true,
+        })
     }
 
     /// As [`Self::snapshot`], of a commit and not of what lies in the work tree.
@@ -237,7 +243,7 @@ impl WorkTree {
         cancel: &CancellationToken,
     ) -> Result<Snapshot, GitError> {
         let store = self.prepare(dir, cancel).await?;
-        Ok(found(store, commit.clone(), false))
+        Ok(found(&store, commit.clone()))
     }
 
     /// Makes the store that borrows the user's objects, and locks it.
@@ -331,12 +337,18 @@ impl WorkTree {
     }
 }
 
-fn found(store: Arc<Store>, commit: CommitId, is_changed: bool) -> Snapshot {
-    let reference = SNAPSHOT_REF.parse().expect("a ref that we wrote ourselves");
+fn found(store: &Arc<Store>, commit: CommitId) -> Snapshot {
+    let commit = of_store(store, commit);
     Snapshot {
-        commit: Commit::new(store, commit, reference),
-        is_changed,
+        base: Some(commit.clone()),
+        commit,
+        is_changed: false,
     }
+}
+
+fn of_store(store: &Arc<Store>, commit: CommitId) -> Commit {
+    let reference = SNAPSHOT_REF.parse().expect("a ref that we wrote ourselves");
+    Commit::new(Arc::clone(store), commit, reference)
 }
 
 /// The repository of a directory, if it is the root of a work tree.

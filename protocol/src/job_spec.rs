@@ -104,8 +104,11 @@ pub enum WorkSpec {
 /// A WASI module and what it asks to touch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WasmSpec {
-    /// The path of the module in the commit.
+    /// The path of the module in the commit, or the name of a step that ships with the runner.
     pub module: String,
+    /// Which of the two. A hub that says nothing means the commit.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub module_from: ModuleFrom,
     /// The line that names it, from 1.
     pub module_line: u32,
     /// Its arguments, without the program's name.
@@ -118,8 +121,52 @@ pub struct WasmSpec {
     pub write: Vec<GrantSpec>,
     /// Origins it may reach.
     pub net: Vec<GrantSpec>,
+    /// What its wall clock shows. A hub that says nothing means the host's.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub clock: ClockSpec,
+    /// Where its random numbers come from. A hub that says nothing means the host.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub random: RandomSpec,
     /// Limits it asks for; the runner's own apply where there are none.
     pub limits: LimitsSpec,
+}
+
+/// Where a module comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModuleFrom {
+    /// A file of the commit.
+    #[default]
+    Commit,
+    /// A step that ships with the runner.
+    FirstParty,
+}
+
+/// What a step's wall clock shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClockSpec {
+    /// The time.
+    #[default]
+    Real,
+    /// The time of the commit, always.
+    Fixed,
+}
+
+/// Where a step's random numbers come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RandomSpec {
+    /// The operating system.
+    #[default]
+    Real,
+    /// The commit and the step's name.
+    Seeded,
+}
+
+/// What a hub of an earlier release would say is left out, so that its frames stay as they were.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// One thing asked for, and the line that asks.

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use cofferdam_protocol::frame::HeldAttempt;
 use cofferdam_protocol::hello::{Challenge, Hello, Prove, Refuse, RefuseCode, Welcome};
 use cofferdam_protocol::job_spec::{
-    BuildRef, CheckoutSpec, GrantSpec, JobSpec, LimitsSpec, StepSpec, Trust, WasmSpec, WorkSpec,
+    BuildRef, CheckoutSpec, ClockSpec, GrantSpec, JobSpec, LimitsSpec, ModuleFrom, RandomSpec,
+    StepSpec, Trust, WasmSpec, WorkSpec,
 };
 use cofferdam_protocol::proof::{Nonce, PublicKey, Signature};
 use cofferdam_protocol::report::{Blame, JobEvent, JobResult, StepResult};
@@ -70,12 +71,15 @@ fn job() -> JobSpec {
     };
     let wasm = WasmSpec {
         module: "ci/scan.wasm".to_owned(),
+        module_from: ModuleFrom::Commit,
         module_line: 8,
         args: vec!["--strict".to_owned()],
         env: BTreeMap::from([("LEVEL".to_owned(), "2".to_owned())]),
         read: vec![grant("src")],
         write: vec![grant("report")],
         net: vec![grant("https://api.example.com")],
+        clock: ClockSpec::Real,
+        random: RandomSpec::Real,
         limits: LimitsSpec {
             memory_bytes: Some(1 << 28),
             ..LimitsSpec::default()
@@ -119,6 +123,19 @@ fn job() -> JobSpec {
     }
 }
 
+/// A step that ships with the runner, made repeatable.
+fn first_party_job() -> JobSpec {
+    let mut job = job();
+    job.steps.truncate(1);
+    if let WorkSpec::Wasm(wasm) = &mut job.steps[0].work {
+        wasm.module = "secret-scan".to_owned();
+        wasm.module_from = ModuleFrom::FirstParty;
+        wasm.clock = ClockSpec::Fixed;
+        wasm.random = RandomSpec::Seeded;
+    }
+    job
+}
+
 #[test]
 fn what_a_hub_says_in_version_1() {
     let challenge = Challenge {
@@ -141,6 +158,10 @@ fn what_a_hub_says_in_version_1() {
     };
     check("hub-refuse", &HubFrame::Refuse(refuse));
     check("hub-offer", &HubFrame::Offer(Box::new(job())));
+    check(
+        "hub-offer-first-party",
+        &HubFrame::Offer(Box::new(first_party_job())),
+    );
     check(
         "hub-ack",
         &HubFrame::Ack {

@@ -16,10 +16,12 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use cofferdam_protocol::Origin;
+use cofferdam_runner::executor::repeat::{GuestClock, GuestRandom};
 use cofferdam_runner::executor::wasm::{WasmConfig, WasmExecutor};
 use cofferdam_runner::executor::{AskedLimits, Executor as _, StepRun, WasmWork, Work};
 use cofferdam_runner::log::LogSink;
 use cofferdam_runner::receipt::EndedBy;
+use cofferdam_runner::secrets::SecretGrants;
 use cofferdam_runner::workspace::Workspace;
 use futures_util::stream::{self, StreamExt as _};
 use tokio_util::sync::CancellationToken;
@@ -104,6 +106,9 @@ impl Stand {
                 read: read.iter().map(asked).collect(),
                 write: Vec::new(),
                 net: Vec::new(),
+                clock: GuestClock::default(),
+                random: GuestRandom::default(),
+                secrets: SecretGrants::default(),
                 limits: AskedLimits::default(),
             }),
         };

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Environment;
+use crate::first_party::{self, FirstPartyStep};
 use crate::step_run::{self, StepRunArgs};
 use crate::text::chain;
 
@@ -47,6 +48,8 @@ enum Verb {
 enum StepVerb {
     /// Run a WASI module with only what it is granted
     Run(Box<StepRunArgs>),
+    /// List the steps that are part of this program: name, digest, and what each does
+    List,
 }
 
 /// Options of every verb that works with a runner's state.
@@ -78,6 +81,7 @@ pub fn run(cli: Cli, environment: &Environment) -> ExitCode {
         Verb::Step(StepVerb::Run(args)) => {
             return step_run::run(*args, &environment.module_cache_dir());
         }
+        Verb::Step(StepVerb::List) => list_steps(),
     };
     match done {
         Ok(status) => status,
@@ -86,6 +90,18 @@ pub fn run(cli: Cli, environment: &Environment) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// One line for each, in columns that a program can cut at tabs.
+fn list_steps() -> anyhow::Result<ExitCode> {
+    for step in first_party::STEPS {
+        let FirstPartyStep { name, about, .. } = step;
+        tell(&format!("step:{name}\t{}\t{about}", step.digest()))?;
+    }
+    for name in first_party::MISSING {
+        tell(&format!("step:{name}\t-\tnot part of this build"))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// One line on standard error.

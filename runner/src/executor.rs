@@ -5,6 +5,7 @@
 
 pub mod container;
 pub mod disk;
+pub mod repeat;
 pub mod wasm;
 
 use std::collections::BTreeMap;
@@ -16,8 +17,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use self::repeat::{GuestClock, GuestRandom};
 use crate::log::LogSink;
 use crate::receipt::Receipt;
+use crate::secrets::SecretGrants;
 use crate::workspace::Workspace;
 
 /// Runs one step in a prepared workspace. Called from many jobs at once.
@@ -65,7 +68,7 @@ pub struct Mount {
 #[derive(Clone, Debug)]
 pub enum Work {
     /// A WASI module.
-    Wasm(WasmWork),
+    Wasm(Box<WasmWork>),
     /// Shell lines in a container.
     Script(ScriptWork),
 }
@@ -73,9 +76,9 @@ pub enum Work {
 /// A WASI module and what it asks for. Paths are relative to the workspace.
 #[derive(Clone, Debug)]
 pub struct WasmWork {
-    /// The module's bytes, read from the commit's git objects.
+    /// The module's bytes, read from where no step can have changed them.
     pub module: Arc<[u8]>,
-    /// Its path in the commit, for messages.
+    /// Its path in the commit, or `step:NAME`, for messages.
     pub module_path: String,
     /// Its arguments, without the program's name.
     pub args: Vec<String>,
@@ -87,6 +90,12 @@ pub struct WasmWork {
     pub write: Vec<Asked>,
     /// Asked to be reachable.
     pub net: Vec<Asked>,
+    /// Granted secrets.
+    pub secrets: SecretGrants,
+    /// What its wall clock shows.
+    pub clock: GuestClock,
+    /// Where its random numbers come from.
+    pub random: GuestRandom,
     /// Asked limits; `None` is the runner's default.
     pub limits: AskedLimits,
 }

@@ -105,6 +105,7 @@ impl Jobs {
             let end = match walk.commit(&self.steps.checkouts, &log).await {
                 Ok(commit) => {
                     let site = Site {
+                        base: Some(commit.clone()),
                         commit,
                         workspace: format!("{}-{}", plan.attempt, step.index),
                         env: &plan.env,

@@ -11,6 +11,7 @@
 // Foundations.
 pub mod clock;
 pub mod config;
+pub mod first_party;
 pub mod hub_address;
 pub mod keep;
 pub mod process;

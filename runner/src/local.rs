@@ -44,6 +44,8 @@ pub struct LocalBuild {
     pub plan: Plan,
     /// The snapshot.
     pub commit: Commit,
+    /// The commit that the snapshot was made from; `None` before the first one.
+    pub base: Option<Commit>,
     /// Runs its steps.
     pub steps: Arc<Steps>,
     /// What steps find in their environment.

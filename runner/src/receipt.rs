@@ -51,7 +51,7 @@ pub enum Observer {
 /// A thing that was asked for, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantRecord {
-    /// `read`, `write` or `net`.
+    /// `read`, `write`, `net` or `secret`.
     pub kind: &'static str,
     /// As it was asked for.
     pub what: String,

@@ -22,6 +22,15 @@ impl fmt::Debug for Secrets {
     }
 }
 
+/// The secrets of one step, and the way that each takes to it. One may take both.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecretGrants {
+    /// As variables of its environment.
+    pub variables: Secrets,
+    /// As files of a private directory.
+    pub files: Secrets,
+}
+
 /// Why there is no secret.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretFault {
@@ -95,6 +104,11 @@ impl Secrets {
     /// The value of that name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Names and values, sorted by name.

@@ -4,6 +4,7 @@
 //! Deliberately absent: jobs, order, retries, and whoever reads the log.
 
 pub mod plan;
+mod repeat;
 mod report;
 
 use std::any::Any;
@@ -18,11 +19,13 @@ use cofferdam_protocol::report::{Blame, StepResult};
 use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
-use self::plan::{PlannedStep, PlannedWasm, PlannedWork};
+use self::plan::{ModuleSource, PlannedStep, PlannedWasm, PlannedWork};
 use crate::checkout::{CheckoutError, Checkouts};
 use crate::executor::{Executor, Mount, StepRun, WasmWork, Work};
+use crate::first_party;
 use crate::log::{LogSink, say};
 use crate::receipt::json::to_json;
+use crate::text::chain;
 use crate::workspace::Workspace;
 
 /// Runs steps; any number at once.
@@ -41,6 +44,8 @@ pub struct Steps {
 pub struct Site<'a> {
     /// The code.
     pub commit: Commit,
+    /// The commit whose time and id make a step repeatable: the code's own, or the one that a snapshot was made from.
+    pub base: Option<Commit>,
     /// The name of the workspace, used once.
     pub workspace: String,
     /// For the step's processes.
@@ -119,6 +124,7 @@ impl Steps {
                 return Ok(unsupported(what, *line));
             }
             PlannedWork::Lacking { what, line } => return Ok(lacking(what, *line)),
+            PlannedWork::Refused { why, line } => return Ok(refused(why, *line)),
             PlannedWork::Script(script) => match &self.container {
                 Ok(executor) => (Work::Script(script.clone()), executor),
                 Err(why) => return Ok(no_engine(why)),
@@ -128,7 +134,8 @@ impl Steps {
                     Ok(module) => module,
                     Err(result) => return Ok(result.into()),
                 };
-                (Work::Wasm(wasm_work(planned, module)), &self.wasm)
+                let work = wasm_work(planned, module, (step, &site)).await?;
+                (Work::Wasm(Box::new(work)), &self.wasm)
             }
         };
         let (workspace, stats) = self
@@ -150,14 +157,24 @@ impl Steps {
         planned: &PlannedWasm,
         site: &Site<'_>,
     ) -> Result<Result<Vec<u8>, StepResult>, CheckoutError> {
-        let path = &planned.module_path;
-        match (&planned.module_from, site.keeping) {
-            (None, _) => self.checkouts.module(&site.commit, path).await.map(Ok),
-            (Some(from), Some(keeping)) => Ok(keeping.module(path, from).await),
-            (Some(_), None) => Ok(Err(StepResult::Error {
+        match (&planned.module, site.keeping) {
+            (ModuleSource::Commit(path), _) => {
+                self.checkouts.module(&site.commit, path).await.map(Ok)
+            }
+            (ModuleSource::Artifact { path, from }, Some(keeping)) => {
+                Ok(keeping.module(path, from).await)
+            }
+            (ModuleSource::Artifact { .. }, None) => Ok(Err(StepResult::Error {
                 blame: Blame::Ours,
                 why: "nothing is kept of earlier steps here".to_owned(),
             })),
+            (ModuleSource::FirstParty(name), _) => Ok(match first_party::find(name) {
+                Ok(step) => Ok(step.module.to_vec()),
+                Err(error) => Err(StepResult::Error {
+                    blame: Blame::User,
+                    why: format!("line {}: {}", planned.module_line, chain(&error)),
+                }),
+            }),
         }
     }
 }
@@ -201,28 +218,38 @@ async fn in_workspace(
     end
 }
 
-fn wasm_work(planned: &PlannedWasm, module: Vec<u8>) -> WasmWork {
+async fn wasm_work(
+    planned: &PlannedWasm,
+    bytes: Vec<u8>,
+    (step, site): (&PlannedStep, &Site<'_>),
+) -> Result<WasmWork, CheckoutError> {
     let PlannedWasm {
-        module_path,
-        module_from: _,
+        module,
         module_line: _,
         args,
         env,
         read,
         write,
         net,
+        secrets,
+        clock,
+        random,
         limits,
     } = planned;
-    WasmWork {
-        module: module.into(),
-        module_path: module_path.clone(),
+    let base = site.base.as_ref();
+    Ok(WasmWork {
+        module: bytes.into(),
+        module_path: module.origin(),
         args: args.clone(),
         env: env.clone(),
         read: read.clone(),
         write: write.clone(),
         net: net.clone(),
+        secrets: secrets.clone(),
+        clock: repeat::clock(*clock, base).await?,
+        random: repeat::random(*random, base, &step.name),
         limits: *limits,
-    }
+    })
 }
 
 fn unsupported(what: &str, line: u32) -> StepEnd {
@@ -233,6 +260,15 @@ fn unsupported(what: &str, line: u32) -> StepEnd {
         format!("`{what}`")
     };
     let why = format!("line {line}: {what} is not supported yet, so this step cannot run");
+    StepResult::Error {
+        blame: Blame::User,
+        why,
+    }
+    .into()
+}
+
+fn refused(why: &str, line: u32) -> StepEnd {
+    let why = format!("line {line}: {why}");
     StepResult::Error {
         blame: Blame::User,
         why,

@@ -4,6 +4,7 @@
 //! `cofferdam: `. The exit status is the guest's, or one of those in [`status`]; because a guest may use
 //! those itself, the receipt's `ended_by` decides (`docs/receipt.md`).
 
+mod given;
 mod quantity;
 mod receipt_file;
 mod terminal;
@@ -22,6 +23,7 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use self::given::GivenArgs;
 use self::receipt_file::ReceiptFile;
 use self::terminal::Outputs;
 use crate::executor::wasm::{
@@ -29,7 +31,9 @@ use crate::executor::wasm::{
     OUTPUT_BYTES_MAX, WasmConfig, WasmExecutor,
 };
 use crate::executor::{AskedLimits, ExecutorError};
+use crate::first_party;
 use crate::grant::{Access, Grants, Wanted};
+use crate::mask::Masks;
 use crate::receipt::isolation::Demand;
 use crate::receipt::json::{NotRun, not_run_to_json, to_json};
 use crate::receipt::{EndedBy, GrantRecord, Receipt};
@@ -76,6 +80,8 @@ pub struct StepRunArgs {
     /// Set one variable of its environment, which is empty otherwise
     #[arg(long, value_name = "K=V", value_parser = variable)]
     env: Vec<(String, String)>,
+    #[command(flatten)]
+    given: GivenArgs,
     /// Memory, the sum of all it has, for example 256MiB [default: 1GiB, at most 4GiB]
     #[arg(long, value_name = "N", value_parser = quantity::size)]
     memory: Option<u64>,
@@ -92,7 +98,7 @@ pub struct StepRunArgs {
     /// Write a receipt (JSON) to this file: what it was granted and used, and how it ended
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
-    /// The module: a preview 1 core module or a preview 2 component
+    /// The module, a preview 1 core module or a preview 2 component; or `step:NAME`, one that `step list` shows
     #[arg(value_name = "MODULE")]
     module: PathBuf,
     /// Its arguments
@@ -223,6 +229,7 @@ impl From<ExecutorError> for Failure {
 
 fn attempt(args: StepRunArgs, cache_dir: &Path) -> Result<Done, Failure> {
     let limits = limits(&args)?;
+    let secrets = args.given.secrets().map_err(Failure::error)?;
     let grants = grants(&args)?;
     let module = read_module(&args.module).map_err(Failure::error)?;
     let stdin = io::stdin()
@@ -234,15 +241,19 @@ fn attempt(args: StepRunArgs, cache_dir: &Path) -> Result<Done, Failure> {
         .file_name()
         .unwrap_or_default()
         .to_string_lossy();
+    let program = program.trim_start_matches(first_party::SCHEME);
     let cancel = CancellationToken::new();
     let guest = GuestRun {
         module,
         origin: args.module.display().to_string(),
-        arguments: std::iter::once(program.into_owned())
+        arguments: std::iter::once(program.to_owned())
             .chain(args.args)
             .collect(),
         env: BTreeMap::from_iter(args.env),
         grants,
+        secrets,
+        clock: args.given.clock,
+        random: args.given.random,
         home: Home::Root,
         limits,
         stdin,
@@ -261,13 +272,16 @@ fn attempt(args: StepRunArgs, cache_dir: &Path) -> Result<Done, Failure> {
 
 async fn run_guest(guest: GuestRun<'_>, cache_dir: &Path) -> Result<Done, Failure> {
     let cancel = guest.cancel.clone();
-    let outputs = Outputs::new(cancel.clone());
+    let masks = Masks::new(&guest.secrets.files)
+        .map_err(|error| Failure::error(format!("the secrets cannot be masked: {error}")))?;
+    let outputs = Outputs::new(cancel.clone(), masks);
     let executor = WasmExecutor::new(&WasmConfig {
         program: PathBuf::from("/proc/self/exe"),
         cache_dir: cache_dir.to_owned(),
     })?;
     let (received, ran) = tokio::join!(cancel_on_signal(&cancel), async {
         let ran = executor.run_guest(guest, &outputs).await;
+        outputs.finish().await;
         // The signals are no longer of interest.
         cancel.cancel();
         ran
@@ -368,6 +382,14 @@ fn wanted(access: Access, text: &str) -> Wanted {
 }
 
 fn read_module(path: &Path) -> Result<Arc<[u8]>, String> {
+    let name = path
+        .to_str()
+        .and_then(|path| path.strip_prefix(first_party::SCHEME));
+    if let Some(name) = name {
+        return first_party::find(name)
+            .map(|step| step.module.into())
+            .map_err(|error| error.to_string());
+    }
     let mut bytes = Vec::new();
     File::open(path)
         // One byte too many is enough to know.

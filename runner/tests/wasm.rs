@@ -11,6 +11,8 @@ mod command;
 mod executor;
 #[path = "wasm/files.rs"]
 mod files;
+#[path = "wasm/given.rs"]
+mod given;
 #[path = "wasm/guests.rs"]
 mod guests;
 #[path = "wasm/isolation.rs"]

@@ -114,6 +114,43 @@ fn the_first_byte_is_there_long_before_a_slow_step_ends() -> Result<()> {
     Ok(())
 }
 
+/// A step that ships with the runner, and one whose clock stands and whose numbers have a seed.
+#[test]
+fn a_first_party_step_and_a_repeatable_one_are_carried_to_the_runner() -> Result<()> {
+    let world = World::start()?;
+    let _runner = world.runner("one", NO_ENGINE)?;
+    let repository = world.repository("demo")?;
+    repository.write("ci/now.wasm", guest("now")?)?;
+    repository.write("src/greeting.txt", "hello\n")?;
+    repository.write(
+        "bitbucket-pipelines.yml",
+        "pipelines:\n  default:\n    - step:\n        name: Scan\n        wasm: {module: \"step:secret-scan\", \
+         args: [src], grants: {read: [src]}}\n    - step:\n        name: Repeat\n        wasm: {module: \
+         ci/now.wasm, grants: {clock: fixed, random: seeded}}\n",
+    )?;
+    let commit = repository.commit("First")?;
+    let mut numbers = Vec::new();
+    for (number, branch) in [(1, "main"), (2, "main:again")] {
+        repository.push(branch)?;
+        let build = world.wait_for_build("demo", number)?;
+        let log = world.log("demo", number)?;
+        ensure!(build["state"] == "passed", "{build:#}\n{log}");
+        ensure!(log.contains("1 files scanned, 0 findings"), "{log}");
+        let origin = &steps(&build)[0]["receipt"]["origin"];
+        ensure!(origin == "step:secret-scan", "{build:#}");
+        let number = log.lines().find(|line| line.contains("random "));
+        numbers.push(number.context("it says a number")?.to_owned());
+        let time = repository
+            .git()
+            .args(["show", "-s", "--format=%ct000000000", &commit])
+            .output()?;
+        let time = String::from_utf8(time.stdout)?;
+        ensure!(log.contains(&format!("at {}", time.trim())), "{time} {log}");
+    }
+    ensure!(numbers[0] == numbers[1], "{numbers:?}");
+    Ok(())
+}
+
 #[test]
 fn a_step_that_was_granted_nothing_sees_nothing() -> Result<()> {
     let world = World::start()?;

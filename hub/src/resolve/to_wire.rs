@@ -7,7 +7,9 @@ use cofferdam_pipeline::{
     ScriptStep, StepKind, StepPlan, WasmStep,
 };
 use cofferdam_protocol::StepIndex;
-use cofferdam_protocol::job_spec::{GrantSpec, LimitsSpec, StepSpec, WasmSpec, WorkSpec};
+use cofferdam_protocol::job_spec::{
+    ClockSpec, GrantSpec, LimitsSpec, ModuleFrom, RandomSpec, StepSpec, WasmSpec, WorkSpec,
+};
 
 /// A step as a runner will be handed it.
 pub(super) fn step(step: StepPlan) -> StepSpec {
@@ -138,31 +140,32 @@ fn wasm(step: WasmStep) -> WorkSpec {
         what: what.to_owned(),
         line,
     };
-    let module = match module {
-        ModuleRef::Path(path) => path,
-        ModuleRef::FirstParty(name) => {
-            return unsupported(&format!("module: step:{name}"), module_line);
-        }
+    let (module, module_from) = match module {
+        ModuleRef::Path(path) => (path, ModuleFrom::Commit),
+        ModuleRef::FirstParty(name) => (name, ModuleFrom::FirstParty),
         ModuleRef::Oci { .. } => return unsupported("module: oci://…", module_line),
         ModuleRef::Artifact { .. } => return unsupported("module: artifact", module_line),
     };
     if let Some(secret) = secrets.first() {
         return unsupported("grants.secrets", secret.line);
     }
-    if clock != Clock::Real {
-        return unsupported("grants.clock: fixed", module_line);
-    }
-    if random != Random::Real {
-        return unsupported("grants.random: seeded", module_line);
-    }
     WorkSpec::Wasm(WasmSpec {
         module,
+        module_from,
         module_line,
         args,
         env,
         read: read.into_iter().map(path).collect(),
         write: write.into_iter().map(path).collect(),
         net: net.iter().map(origin).collect(),
+        clock: match clock {
+            Clock::Real => ClockSpec::Real,
+            Clock::Fixed => ClockSpec::Fixed,
+        },
+        random: match random {
+            Random::Real => RandomSpec::Real,
+            Random::Seeded => RandomSpec::Seeded,
+        },
         limits: wire_limits(limits),
     })
 }

@@ -72,12 +72,15 @@ pub fn check_steps(steps: &[StepSpec]) -> Result<(), OutOfBounds> {
 fn wasm(spec: &WasmSpec) -> Result<(), OutOfBounds> {
     let WasmSpec {
         module,
+        module_from: _,
         module_line: _,
         args,
         env,
         read,
         write,
         net,
+        clock: _,
+        random: _,
         limits: _,
     } = spec;
     plain("a module's path", module)?;

@@ -138,6 +138,7 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
         kept,
         project: tree.root().to_owned(),
         commit: snapshot.commit,
+        base: snapshot.base,
         steps: Arc::new(steps),
         slots: usize::from(config.slots),
         log_dir: log_dir(&tree)?,

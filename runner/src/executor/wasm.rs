@@ -14,6 +14,7 @@ mod link;
 mod prepare;
 mod run;
 mod sealed;
+mod secret_files;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -32,12 +33,17 @@ use self::link::Walls;
 use self::prepare::Preparer;
 use self::run::{Attempt, Ran};
 use self::sealed::SealedCopies;
+use crate::executor::repeat::{GuestClock, GuestRandom};
 use crate::executor::{Asked, AskedLimits, Executor, ExecutorError, StepRun, WasmWork, Work};
+use crate::first_party;
 use crate::grant::{Access, Grants, Refusal, Wanted};
 use crate::log::LogSink;
 use crate::process::Launcher;
 use crate::receipt::isolation::{Demand, Isolation};
-use crate::receipt::{EndedBy, Observer, Receipt};
+use crate::receipt::{EndedBy, GrantRecord, Observer, Receipt};
+use crate::secrets::SecretGrants;
+
+pub use secret_files::SECRETS_DIR;
 
 /// Largest module, in bytes. The largest known to be useful, a whole compiler, has 75 MB.
 pub const MODULE_BYTES_MAX: u64 = 128 * 1024 * 1024;
@@ -95,6 +101,12 @@ pub struct GuestRun<'a> {
     pub env: BTreeMap<String, String>,
     /// What it may touch.
     pub grants: Grants,
+    /// Which secrets it gets, and how.
+    pub secrets: SecretGrants,
+    /// What its wall clock shows.
+    pub clock: GuestClock,
+    /// Where its random numbers come from.
+    pub random: GuestRandom,
     /// Where it starts.
     pub home: Home,
     /// What it may use.
@@ -196,6 +208,7 @@ impl WasmExecutor {
         log: &dyn LogSink,
     ) -> Result<Receipt, ExecutorError> {
         let digest = prepare::digest(&guest.module)?;
+        secret_files::check(&guest)?;
         let preparing = self
             .preparer
             .prepare(&self.launcher, &guest.module, &digest);
@@ -248,6 +261,7 @@ impl WasmExecutor {
             .grants
             .without_a_tree()
             .map_err(|refusal| refused(&refusal))?;
+        secret_files::without_a_tree(guest)?;
         match run::run(&self.launcher, guest, code, Walls::Process, log).await? {
             Attempt::Ran(ran) => Ok(ran),
             Attempt::NoTree(why) => Err(ours(format!(
@@ -282,8 +296,11 @@ impl Executor for WasmExecutor {
             read,
             write,
             net,
+            secrets,
+            clock,
+            random,
             limits,
-        } = work;
+        } = *work;
         if let Some(Asked { what, line }) = net.first() {
             return Err(ExecutorError::GrantRefused {
                 why: format!("net grant `{what}`: {NO_NETWORK}"),
@@ -293,7 +310,7 @@ impl Executor for WasmExecutor {
         let wanted: Vec<Wanted> = wanted(Access::Read, &read)
             .chain(wanted(Access::Write, &write))
             .collect();
-        let program = module_path.rsplit('/').next().unwrap_or(&module_path);
+        let program = program_name(&module_path);
         let mut env = env.clone();
         env.extend(own_env);
         env.entry("PWD".to_owned())
@@ -305,6 +322,9 @@ impl Executor for WasmExecutor {
             env,
             grants: Grants::in_workspace(workspace, &wanted)
                 .map_err(|refusal| refused(&refusal))?,
+            secrets,
+            clock,
+            random,
             home: Home::CloneDir,
             limits: Limits::of(&limits, timeout)?,
             stdin: nothing_to_read()?,
@@ -317,6 +337,12 @@ impl Executor for WasmExecutor {
 
 /// What a network grant is answered for now.
 pub const NO_NETWORK: &str = "network grants are not available in this version";
+
+/// What a program finds as its own name.
+fn program_name(module: &str) -> &str {
+    let name = module.rsplit('/').next().unwrap_or(module);
+    name.strip_prefix(first_party::SCHEME).unwrap_or(name)
+}
 
 fn wanted(access: Access, asked: &[Asked]) -> impl Iterator<Item = Wanted> {
     asked.iter().map(move |Asked { what, line }| Wanted {
@@ -334,6 +360,20 @@ fn nothing_to_read() -> Result<OwnedFd, ExecutorError> {
         .map_err(|error| infrastructure("/dev/null cannot be opened", error))
 }
 
+fn records(guest: &GuestRun<'_>) -> Vec<GrantRecord> {
+    let granted = |what| GrantRecord {
+        kind: "secret",
+        what,
+        refused: None,
+    };
+    let SecretGrants { variables, files } = &guest.secrets;
+    let variables = variables.iter().map(|(name, _)| name.to_owned());
+    let files = files.iter().map(|(name, _)| format!("file: {name}"));
+    let mut records = guest.grants.records();
+    records.extend(variables.chain(files).map(granted));
+    records
+}
+
 fn receipt(guest: GuestRun<'_>, digest: &[u8; 32], ran: Ran) -> Receipt {
     let Ran {
         ended_by,
@@ -347,8 +387,8 @@ fn receipt(guest: GuestRun<'_>, digest: &[u8; 32], ran: Ran) -> Receipt {
     Receipt {
         executor: "wasm",
         digest: Some(format!("sha256:{}", HEXLOWER.encode(digest))),
+        grants: records(&guest),
         origin: guest.origin,
-        grants: guest.grants.records(),
         ended_by,
         wall,
         cpu: cpu.map(|cpu| (cpu, Observer::Kernel)),

@@ -27,6 +27,7 @@ pub(super) struct Attempt {
     pub(super) steps: Vec<(usize, StepPlan)>,
     pub(super) runs: Arc<Steps>,
     pub(super) commit: Commit,
+    pub(super) base: Option<Commit>,
     pub(super) facts: Arc<Facts>,
     pub(super) secrets: Arc<Secrets>,
     pub(super) masks: Arc<Masks>,
@@ -72,6 +73,7 @@ impl Attempt {
         let keeping = StepKeeping::new(&self.kept, plan, self.cancel.clone());
         let site = Site {
             commit: self.commit.clone(),
+            base: self.base.clone(),
             workspace: format!("step-{index}"),
             env: &self.env(plan),
             cancel: &self.cancel,

@@ -214,6 +214,7 @@ impl Drive {
                     .collect(),
                 runs: Arc::clone(&self.build.steps),
                 commit: self.build.commit.clone(),
+                base: self.build.base.clone(),
                 facts: Arc::clone(&self.build.facts),
                 secrets: Arc::clone(&self.build.secrets),
                 masks: Arc::clone(&self.build.masks),

@@ -5,14 +5,14 @@
 use std::time::Duration;
 
 use cofferdam_pipeline::{
-    Clock, GrantRequest, ImagePlan, LimitRequest, ModuleRef, NetGrant, PathGrant, Random,
-    ScriptStep, SecretDelivery, SecretGrant, StepKind, StepPlan, WasmStep,
+    GrantRequest, ImagePlan, LimitRequest, ModuleRef, NetGrant, PathGrant, ScriptStep,
+    SecretDelivery, SecretGrant, StepKind, StepPlan, WasmStep,
 };
 use cofferdam_protocol::StepIndex;
 
 use crate::executor::{Asked, AskedLimits, ScriptWork};
-use crate::secrets::Secrets;
-use crate::step::plan::{PlannedStep, PlannedWasm, PlannedWork};
+use crate::secrets::{SecretGrants, Secrets};
+use crate::step::plan::{ModuleSource, PlannedStep, PlannedWasm, PlannedWork};
 use crate::text::printable;
 
 /// A step as `step` runs it.
@@ -96,7 +96,7 @@ fn wasm(step: WasmStep, given: &Secrets) -> PlannedWork {
         module,
         module_line,
         args,
-        mut env,
+        env,
         grants,
         limits,
     } = step;
@@ -108,54 +108,68 @@ fn wasm(step: WasmStep, given: &Secrets) -> PlannedWork {
         clock,
         random,
     } = grants;
-    let unsupported = |what: &str, line| PlannedWork::Unsupported {
-        what: what.to_owned(),
-        line,
-    };
-    let (module_path, module_from) = match module {
-        ModuleRef::Path(path) => (path, None),
-        ModuleRef::Artifact { path, from } => (path, Some(from)),
-        ModuleRef::FirstParty(name) => {
-            return unsupported(&format!("module: step:{name}"), module_line);
+    let module = match module {
+        ModuleRef::Path(path) => ModuleSource::Commit(path),
+        ModuleRef::Artifact { path, from } => ModuleSource::Artifact { path, from },
+        ModuleRef::FirstParty(name) => ModuleSource::FirstParty(name),
+        ModuleRef::Oci { .. } => {
+            return PlannedWork::Unsupported {
+                what: "module: oci://…".to_owned(),
+                line: module_line,
+            };
         }
-        ModuleRef::Oci { .. } => return unsupported("module: oci://…", module_line),
     };
-    for SecretGrant {
-        name,
-        delivery,
-        line,
-    } in secrets
-    {
-        match (delivery, given.get(&name)) {
-            (SecretDelivery::File, _) => return unsupported("grants.secrets: as: file", line),
-            (SecretDelivery::Environment, Some(value)) => {
-                env.insert(name, value.to_owned());
-            }
-            (SecretDelivery::Environment, None) => {
-                return PlannedWork::Lacking {
-                    what: format!("the secret `{name}`; give it with --secret or --secrets"),
-                    line,
-                };
-            }
-        }
+    if let (ModuleSource::Artifact { .. }, Some(secret)) = (&module, secrets.first()) {
+        return PlannedWork::Refused {
+            why: "a module from an artifact may hold no secret: another step made it".to_owned(),
+            line: secret.line,
+        };
     }
-    if clock != Clock::Real {
-        return unsupported("grants.clock: fixed", module_line);
-    }
-    if random != Random::Real {
-        return unsupported("grants.random: seeded", module_line);
-    }
-    PlannedWork::Wasm(PlannedWasm {
-        module_path,
-        module_from,
+    let secrets = match granted(&secrets, given) {
+        Ok(granted) => granted,
+        Err(instead) => return instead,
+    };
+    PlannedWork::Wasm(Box::new(PlannedWasm {
+        module,
         module_line,
         args,
         env,
         read: read.into_iter().map(path).collect(),
         write: write.into_iter().map(path).collect(),
         net: net.iter().map(origin).collect(),
+        secrets,
+        clock,
+        random,
         limits: asked(limits),
-    })
+    }))
+}
+
+/// The values of the secrets that a step is granted, of those that were given; or what the step is instead.
+fn granted(asked: &[SecretGrant], given: &Secrets) -> Result<SecretGrants, PlannedWork> {
+    let mut granted = SecretGrants::default();
+    for SecretGrant {
+        name,
+        delivery,
+        line,
+    } in asked
+    {
+        let Some(value) = given.get(name) else {
+            return Err(PlannedWork::Lacking {
+                what: format!("the secret `{name}`; give it with --secret or --secrets"),
+                line: *line,
+            });
+        };
+        let kind = match delivery {
+            SecretDelivery::Environment => &mut granted.variables,
+            SecretDelivery::File => &mut granted.files,
+        };
+        kind.put(name.clone(), value.to_owned())
+            .map_err(|fault| PlannedWork::Refused {
+                why: fault.to_string(),
+                line: *line,
+            })?;
+    }
+    Ok(granted)
 }
 
 fn path(grant: PathGrant) -> Asked {

@@ -4,15 +4,17 @@
 use std::time::Duration;
 
 use cofferdam_git::{BadRefName, RefName, RemotePolicy, RemoteUrl};
+use cofferdam_pipeline::{Clock, Random};
 use cofferdam_protocol::job_spec::{
-    BuildRef, CheckoutSpec, GrantSpec, JobSpec, LimitsSpec, OutOfBounds, StepSpec, WasmSpec,
-    WorkSpec,
+    BuildRef, CheckoutSpec, ClockSpec, GrantSpec, JobSpec, LimitsSpec, ModuleFrom, OutOfBounds,
+    RandomSpec, StepSpec, WasmSpec, WorkSpec,
 };
 
 use crate::checkout::Source;
 use crate::executor::{Asked, AskedLimits, ScriptWork};
 use crate::job::plan::Plan;
-use crate::step::plan::{PlannedStep, PlannedWasm, PlannedWork};
+use crate::secrets::SecretGrants;
+use crate::step::plan::{ModuleSource, PlannedStep, PlannedWasm, PlannedWork};
 use crate::text::printable;
 
 /// Why an offer is declined. One sentence each; the hub shows it.
@@ -90,7 +92,7 @@ fn step(spec: StepSpec) -> PlannedStep {
             script,
             after_script,
         }),
-        WorkSpec::Wasm(spec) => PlannedWork::Wasm(wasm(spec)),
+        WorkSpec::Wasm(spec) => PlannedWork::Wasm(Box::new(wasm(spec))),
         WorkSpec::Unsupported { what, line } => PlannedWork::Unsupported {
             what: printable(&what),
             line,
@@ -107,12 +109,15 @@ fn step(spec: StepSpec) -> PlannedStep {
 fn wasm(spec: WasmSpec) -> PlannedWasm {
     let WasmSpec {
         module,
+        module_from,
         module_line,
         args,
         env,
         read,
         write,
         net,
+        clock,
+        random,
         limits,
     } = spec;
     let LimitsSpec {
@@ -122,14 +127,26 @@ fn wasm(spec: WasmSpec) -> PlannedWasm {
         disk_bytes,
     } = limits;
     PlannedWasm {
-        module_path: module,
-        module_from: None,
+        module: match module_from {
+            ModuleFrom::Commit => ModuleSource::Commit(module),
+            ModuleFrom::FirstParty => ModuleSource::FirstParty(module),
+        },
         module_line,
         args,
         env,
         read: grants(read),
         write: grants(write),
         net: grants(net),
+        // A hub has none to give yet, and its planner says so.
+        secrets: SecretGrants::default(),
+        clock: match clock {
+            ClockSpec::Real => Clock::Real,
+            ClockSpec::Fixed => Clock::Fixed,
+        },
+        random: match random {
+            RandomSpec::Real => Random::Real,
+            RandomSpec::Seeded => Random::Seeded,
+        },
         limits: AskedLimits {
             memory_bytes,
             time: time_secs.map(Duration::from_secs),

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cofferdam_pipeline::{Clock, Random};
 use cofferdam_protocol::StepIndex;
 
 use crate::executor::{Asked, AskedLimits, ScriptWork};
+use crate::first_party::SCHEME as FIRST_PARTY;
+use crate::secrets::SecretGrants;
 
 /// One step.
 #[derive(Debug)]
@@ -26,11 +29,18 @@ pub enum PlannedWork {
     /// Shell lines in a container.
     Script(ScriptWork),
     /// A WASI module of the commit.
-    Wasm(PlannedWasm),
+    Wasm(Box<PlannedWasm>),
     /// Something that whoever runs it has to give, and did not.
     Lacking {
         /// What, and how to give it.
         what: String,
+        /// Where the file asks for it.
+        line: u32,
+    },
+    /// Something that the file may not ask for.
+    Refused {
+        /// One sentence.
+        why: String,
         /// Where the file asks for it.
         line: u32,
     },
@@ -46,10 +56,8 @@ pub enum PlannedWork {
 /// A WASI module.
 #[derive(Debug)]
 pub struct PlannedWasm {
-    /// Where it is in the commit, or in the artifacts of an earlier step.
-    pub module_path: String,
-    /// That step's name; `None` if the module is a file of the commit.
-    pub module_from: Option<String>,
+    /// Where it comes from.
+    pub module: ModuleSource,
     /// The line that names it.
     pub module_line: u32,
     /// Its arguments.
@@ -62,6 +70,38 @@ pub struct PlannedWasm {
     pub write: Vec<Asked>,
     /// Asked to be reachable.
     pub net: Vec<Asked>,
+    /// The secrets that it is granted.
+    pub secrets: SecretGrants,
+    /// What its wall clock shows.
+    pub clock: Clock,
+    /// Where its random numbers come from.
+    pub random: Random,
     /// Asked limits.
     pub limits: AskedLimits,
+}
+
+/// Where a module comes from.
+#[derive(Debug)]
+pub enum ModuleSource {
+    /// A file of the commit: its path.
+    Commit(String),
+    /// A file among the artifacts of an earlier step.
+    Artifact {
+        /// Its path.
+        path: String,
+        /// That step's name.
+        from: String,
+    },
+    /// A step that ships with the runner: its name.
+    FirstParty(String),
+}
+
+impl ModuleSource {
+    /// As the file names it, for the receipt.
+    pub fn origin(&self) -> String {
+        match self {
+            Self::Commit(path) | Self::Artifact { path, from: _ } => path.clone(),
+            Self::FirstParty(name) => format!("{FIRST_PARTY}{name}"),
+        }
+    }
 }

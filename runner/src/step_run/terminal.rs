@@ -1,6 +1,6 @@
 //! The step's output on the way to the user's own standard output and standard error.
 //!
-//! Bytes pass unchanged to a file or a pipe. A terminal obeys escape sequences, and the step's author is
+//! Bytes pass unchanged to a file or a pipe, but for the values of secrets. A terminal obeys escape sequences, and the step's author is
 //! not its owner: there, every control character but tab, carriage return and newline is shown instead of
 //! obeyed. UTF-8 stays what it is.
 
@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::log::LogSink;
+use crate::mask::{MaskedStream, Masks};
 
 /// Both outputs of this process.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(super) struct Outputs {
     stdout: Mutex<Output<tokio::io::Stdout>>,
     stderr: Mutex<Output<tokio::io::Stderr>>,
     failed: Mutex<Option<io::Error>>,
+    masks: Masks,
     /// Cancelled when nobody takes the output any more.
     cancel: CancellationToken,
 }
@@ -27,6 +29,7 @@ pub(super) struct Outputs {
 #[derive(Debug)]
 struct Output<W> {
     to: W,
+    masked: MaskedStream,
     /// For a terminal only.
     harmless: Option<Harmless>,
 }
@@ -43,18 +46,43 @@ impl<W: AsyncWrite + Unpin> Output<W> {
 
 impl Outputs {
     /// Writes to this process's own; cancels the step when one of them cannot be written to.
-    pub(super) fn new(cancel: CancellationToken) -> Self {
+    pub(super) fn new(cancel: CancellationToken, masks: Masks) -> Self {
         Self {
             stdout: Mutex::new(Output {
                 to: tokio::io::stdout(),
+                masked: MaskedStream::default(),
                 harmless: io::stdout().is_terminal().then(Harmless::default),
             }),
             stderr: Mutex::new(Output {
                 to: tokio::io::stderr(),
+                masked: MaskedStream::default(),
                 harmless: io::stderr().is_terminal().then(Harmless::default),
             }),
             failed: Mutex::new(None),
+            masks,
             cancel,
+        }
+    }
+
+    /// Shows what was held back because it might have been the beginning of a secret.
+    pub(super) async fn finish(&self) {
+        let rest = self.stdout.lock().await.masked.finish(&self.masks);
+        self.show(Origin::Stdout, &rest).await;
+        let rest = self.stderr.lock().await.masked.finish(&self.masks);
+        self.show(Origin::Stderr, &rest).await;
+    }
+
+    async fn show(&self, origin: Origin, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let written = match origin {
+            Origin::Stdout => self.stdout.lock().await.write(bytes).await,
+            Origin::Stderr | Origin::System => self.stderr.lock().await.write(bytes).await,
+        };
+        if let Err(error) = written {
+            self.failed.lock().await.get_or_insert(error);
+            self.cancel.cancel();
         }
     }
 
@@ -67,14 +95,13 @@ impl Outputs {
 #[async_trait]
 impl LogSink for Outputs {
     async fn write(&self, origin: Origin, bytes: &[u8]) {
-        let written = match origin {
-            Origin::Stdout => self.stdout.lock().await.write(bytes).await,
-            Origin::Stderr | Origin::System => self.stderr.lock().await.write(bytes).await,
+        let shown = match origin {
+            Origin::Stdout => self.stdout.lock().await.masked.take(&self.masks, bytes),
+            Origin::Stderr | Origin::System => {
+                self.stderr.lock().await.masked.take(&self.masks, bytes)
+            }
         };
-        if let Err(error) = written {
-            self.failed.lock().await.get_or_insert(error);
-            self.cancel.cancel();
-        }
+        self.show(origin, &shown).await;
     }
 }
 

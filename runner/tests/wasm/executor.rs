@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cofferdam_protocol::Origin;
+use cofferdam_runner::executor::repeat::{GuestClock, GuestRandom};
 use cofferdam_runner::executor::wasm::{WasmConfig, WasmExecutor};
 use cofferdam_runner::executor::{
     Asked, AskedLimits, Executor as _, ExecutorError, StepRun, WasmWork, Work,
 };
 use cofferdam_runner::log::LogSink;
 use cofferdam_runner::receipt::{EndedBy, Receipt};
+use cofferdam_runner::secrets::SecretGrants;
 use cofferdam_runner::workspace::Workspace;
 use tokio_util::sync::CancellationToken;
 
@@ -80,6 +82,9 @@ fn work(wasm: Vec<u8>) -> WasmWork {
         read: Vec::new(),
         write: Vec::new(),
         net: Vec::new(),
+        secrets: SecretGrants::default(),
+        clock: GuestClock::Real,
+        random: GuestRandom::Real,
         limits: AskedLimits::default(),
     }
 }
@@ -104,7 +109,7 @@ impl Stand {
             mounts: &[],
             timeout: Duration::from_secs(20),
             cancel: &self.cancel,
-            work: Work::Wasm(work),
+            work: Work::Wasm(Box::new(work)),
         };
         self.executor.run(run, &self.log).await
     }
@@ -259,7 +264,7 @@ async fn a_cancelled_step_is_gone_at_once() {
             mounts: &[],
             timeout: Duration::from_secs(20),
             cancel: &cancel,
-            work: Work::Wasm(work(wasm)),
+            work: Work::Wasm(Box::new(work(wasm))),
         };
         let cancelled_at = async {
             cancel.cancelled().await;

@@ -32,7 +32,9 @@ fn import(name: &str) -> String {
         "fd_close" => "(param i32) (result i32)",
         "fd_read" | "fd_write" | "poll_oneoff" => "(param i32 i32 i32 i32) (result i32)",
         "path_open" => "(param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)",
+        "path_filestat_get" => "(param i32 i32 i32 i32 i32) (result i32)",
         "fd_filestat_set_size" => "(param i32 i64) (result i32)",
+        "clock_time_get" => "(param i32 i64 i32) (result i32)",
         _ => panic!("{name} has no signature here"),
     };
     format!(r#"(import "wasi_snapshot_preview1" "{name}" (func ${name} {signature}))"#)
@@ -212,6 +214,38 @@ pub(super) fn show(what: &str) -> Vec<u8> {
     )
 }
 
+/// Writes 32 random bytes.
+pub(super) fn random() -> Vec<u8> {
+    command(
+        &["random_get", "fd_write"],
+        r#"(data (i32.const 0) "\10\00\00\00\20\00\00\00")"#,
+        "(drop (call $random_get (i32.const 16) (i32.const 32)))
+         (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))",
+    )
+}
+
+/// Reads both clocks, sleeps for 30 ms, reads them again, and writes what it read: wall, monotonic, wall, monotonic, each
+/// 8 bytes of nanoseconds.
+pub(super) fn clocks() -> Vec<u8> {
+    let read = |clock: u32, at: u32| {
+        format!("(drop (call $clock_time_get (i32.const {clock}) (i64.const 1) (i32.const {at})))")
+    };
+    let [first, second, third, fourth] =
+        [(0, 16), (1, 24), (0, 32), (1, 40)].map(|(c, at)| read(c, at));
+    command(
+        &["clock_time_get", "poll_oneoff", "fd_write"],
+        // A subscription: user data 0, a monotonic clock, 30e6 ns.
+        r#"(data (i32.const 0) "\10\00\00\00\20\00\00\00")
+           (data (i32.const 112) "\01\00\00\00") (data (i32.const 120) "\80\c3\c9\01")"#,
+        &format!(
+            "{first} {second}
+             (drop (call $poll_oneoff (i32.const 96) (i32.const 200) (i32.const 1) (i32.const 300)))
+             {third} {fourth}
+             (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))"
+        ),
+    )
+}
+
 /// Exits with the number of its preopened directories.
 pub(super) fn count_preopens() -> Vec<u8> {
     command(
@@ -275,6 +309,22 @@ pub(super) fn open(path: &str, how: Open) -> Vec<u8> {
     )
 }
 
+/// Writes the size of a file below its first directory, as 8 bytes.
+pub(super) fn size(path: &str) -> Vec<u8> {
+    let length = path.len();
+    command(
+        &["path_filestat_get", "fd_write", "proc_exit"],
+        // Of what `path_filestat_get` leaves at 64 the size is at 32.
+        &format!(r#"(data (i32.const 0) "\60\00\00\00\08\00\00\00") (data (i32.const 512) "{path}")"#),
+        &format!(
+            "(if (call $path_filestat_get (i32.const 3) (i32.const 0) (i32.const 512) (i32.const {length})
+                   (i32.const 64))
+               (then (call $proc_exit (i32.const 99))))
+             (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))"
+        ),
+    )
+}
+
 /// Makes a file of that many bytes that holds nothing; exits with the errno.
 pub(super) fn sparse(path: &str, bytes: u64) -> Vec<u8> {
     let length = path.len();
@@ -323,6 +373,33 @@ pub(super) fn component_trap() -> Vec<u8> {
 /// A component that never ends.
 pub(super) fn component_spin() -> Vec<u8> {
     component("(loop $again (br $again)) (i32.const 0)")
+}
+
+/// A component that exits with a random byte: from which of the three interfaces.
+pub(super) fn component_random(interface: &str) -> Vec<u8> {
+    let function = match interface {
+        "random" => "get-random-u64",
+        _ => "get-insecure-random-u64",
+    };
+    assemble(&format!(
+        r#"(component
+          (import "wasi:random/{interface}@0.2.12" (instance $random
+            (export "{function}" (func (result u64)))))
+          (import "wasi:cli/exit@0.2.12" (instance $exit
+            (export "exit-with-code" (func (param "status-code" u8)))))
+          (core module $module
+            (import "host" "exit" (func $exit (param i32)))
+            (import "host" "random" (func $random (result i64)))
+            (func (export "run") (result i32)
+              (call $exit (i32.wrap_i64 (i64.and (call $random) (i64.const 255)))) (i32.const 0)))
+          (core func $exit (canon lower (func $exit "exit-with-code")))
+          (core func $random (canon lower (func $random "{function}")))
+          (core instance $instance (instantiate $module
+            (with "host" (instance (export "exit" (func $exit)) (export "random" (func $random))))))
+          (func $run (result (result)) (canon lift (core func $instance "run")))
+          (instance $command (export "run" (func $run)))
+          (export "wasi:cli/run@0.2.12" (instance $command)))"#
+    ))
 }
 
 fn component(body: &str) -> Vec<u8> {

@@ -218,6 +218,23 @@ impl Stand {
         self.outcome(command, input)
     }
 
+    /// What `cofferdam step list` says.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the program under test is a process"
+    )]
+    pub(super) fn list_steps(&self) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cofferdam"));
+        let output = command
+            .args(["step", "list"])
+            .current_dir(self.dir.path())
+            .env_clear()
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Runs the command with arguments as they are.
     pub(super) fn bare(&self, arguments: &[&str]) -> Did {
         let mut command = self.command();

@@ -7,6 +7,7 @@
 
 mod cases;
 mod flow;
+mod granted;
 mod play;
 mod secrets;
 

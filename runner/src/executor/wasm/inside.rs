@@ -13,6 +13,8 @@ mod guest;
 mod idmap;
 mod limiter;
 mod native;
+mod repeat;
+mod secret_files;
 mod stdio;
 mod tree;
 

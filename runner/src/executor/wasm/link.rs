@@ -5,6 +5,8 @@
 //! A confined process may be in the hands of its guest one day: the runner believes no length, no kind
 //! and no text that comes from it. Nothing of this leaves the host or outlives a version.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,6 +21,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+use crate::executor::repeat::{GuestClock, GuestRandom};
 use crate::grant::HostFile;
 use crate::receipt::isolation::{Demand, Isolation};
 
@@ -66,6 +69,10 @@ pub(super) struct StepSpec {
     pub preopens: Vec<Preopen>,
     /// Where it starts, for components that ask.
     pub working_directory: String,
+    /// What its wall clock shows.
+    pub clock: GuestClock,
+    /// Where its random numbers come from.
+    pub random: GuestRandom,
     /// What it may use.
     pub limits: GuestLimits,
     /// What stands around it.
@@ -98,6 +105,19 @@ pub(super) enum MountWhat {
         /// Or a file.
         is_directory: bool,
     },
+    /// A directory in memory with the step's secrets.
+    Secrets(SecretFiles),
+}
+
+/// Secrets that are files: their values by name.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SecretFiles(pub BTreeMap<String, String>);
+
+/// The values are nobody's to read.
+impl fmt::Debug for SecretFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// A directory that the guest finds open.

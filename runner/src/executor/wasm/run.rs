@@ -1,6 +1,7 @@
 //! One step process from its start to its end: the spec goes in, output and the report come out, and time,
 //! cancel and output limit are watched from here, where no guest can reach.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use super::link::{
     Front, GuestLimits, Kind, Mount, MountWhat, Preopen, StepReport, StepSpec, Walls, encode_spec,
     receive, report, send_native,
 };
-use super::{CLONE_DIR, GuestRun, Home, infrastructure, ours, too_weak, user};
+use super::{CLONE_DIR, GuestRun, Home, infrastructure, ours, secret_files, too_weak, user};
 use crate::executor::ExecutorError;
 use crate::grant::{ASIDE, Access, PathGrant, TREE};
 use crate::log::LogSink;
@@ -302,16 +303,25 @@ fn spec(guest: &GuestRun<'_>, front: Front, walls: Walls) -> StepSpec {
             .env
             .iter()
             .map(|(name, value)| (name.clone(), value.clone()))
+            // Of two variables of one name the later one counts.
+            .chain(secret_files::variables(guest))
+            .collect::<BTreeMap<_, _>>()
+            .into_iter()
             .collect(),
         mounts: mounts(guest),
         preopens: match walls {
             Walls::Tree => preopened_tree(guest),
             Walls::Process => preopened_grants(guest),
-        },
+        }
+        .into_iter()
+        .chain(secret_files::preopen(guest))
+        .collect(),
         working_directory: match guest.home {
             Home::Root => "/".to_owned(),
             Home::CloneDir => CLONE_DIR.to_owned(),
         },
+        clock: guest.clock,
+        random: guest.random,
         limits: GuestLimits {
             memory_bytes: guest.limits.memory_bytes,
             disk_bytes: guest.limits.disk_bytes,
@@ -335,7 +345,8 @@ fn mounts(guest: &GuestRun<'_>) -> Vec<Mount> {
             is_directory: hidden.is_directory,
         },
     });
-    let mut mounts: Vec<Mount> = granted.chain(hidden).collect();
+    let secrets = secret_files::mount(guest);
+    let mut mounts: Vec<Mount> = granted.chain(hidden).chain(secrets).collect();
     mounts.sort_by(|one, other| one.at.cmp(&other.at));
     mounts
 }

@@ -40,6 +40,7 @@ fn spec() -> JobSpec {
 fn wasm_spec() -> WasmSpec {
     WasmSpec {
         module: "ci/scan.wasm".to_owned(),
+        module_from: ModuleFrom::Commit,
         module_line: 4,
         args: Vec::new(),
         env: BTreeMap::new(),
@@ -49,6 +50,8 @@ fn wasm_spec() -> WasmSpec {
         }],
         write: Vec::new(),
         net: Vec::new(),
+        clock: ClockSpec::Fixed,
+        random: RandomSpec::Seeded,
         limits: LimitsSpec::default(),
     }
 }

@@ -17,6 +17,7 @@ use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::limiter::{LimitReached, Limiter};
 use super::native::Native;
+use super::repeat;
 use super::stdio::{Input, Output};
 use super::tree::open_same;
 use crate::executor::wasm::engine::{Purpose, engine};
@@ -70,6 +71,7 @@ impl State {
             .stdin(Input::default())
             .stdout(output(Kind::Stdout))
             .stderr(output(Kind::Stderr));
+        repeat::set(&mut builder, spec.clock, spec.random);
         for preopen in &spec.preopens {
             let (path, _open) = host_path(spec, preopen)?;
             let permissions = if preopen.is_writable {

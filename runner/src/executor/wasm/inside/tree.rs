@@ -6,6 +6,7 @@
 //! /          an empty file system in memory, read-only
 //!   tree/    the guest's root: the granted paths
 //!   aside/   granted paths that nothing in the tree could carry
+//!   secrets/ the secrets that the step gets as files, in memory
 //! ```
 //!
 //! As root the process stays in the host's user namespace and becomes `nobody` afterwards (see `idmap`);
@@ -25,10 +26,11 @@ use rustix::mount::{
     OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
     mount_change, move_mount, open_tree, unmount,
 };
-use rustix::process::{fchdir, geteuid, pivot_root};
+use rustix::process::{fchdir, getegid, geteuid, pivot_root};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use super::idmap::{Reach, STEP_ID, set_attributes, swapped};
+use super::secret_files;
 use crate::executor::wasm::link::{Mount, MountWhat};
 use crate::grant::{ASIDE, HostFile, TREE};
 
@@ -118,9 +120,22 @@ fn take_sources(mounts: &[Mount], maps: &mut IdMaps) -> Result<Sources, TreeErro
                 Some(take(host, attributes, maps)?)
             }
             MountWhat::Hidden { .. } => None,
+            MountWhat::Secrets(files) => Some(
+                secret_files::raise(files, step_owner(maps.is_some()))
+                    .doing(|| "keeping secrets in memory".to_owned())?,
+            ),
         });
     }
     Ok(taken)
+}
+
+/// Who this process will be when the guest runs.
+fn step_owner(is_step_id: bool) -> (u32, u32) {
+    if is_step_id {
+        (STEP_ID, STEP_ID)
+    } else {
+        (geteuid().as_raw(), getegid().as_raw())
+    }
 }
 
 fn guarded() -> MountAttrFlags {
@@ -221,7 +236,12 @@ impl Root {
                 let target = self.mount_point(&mount.at, *is_directory)?;
                 attach(&self.cover(*is_directory)?, &target)
             }
-            (MountWhat::Granted { .. }, None) => Err(io::Error::other("a grant without a source")),
+            (MountWhat::Secrets(_), Some(source)) => {
+                attach(source, &self.mount_point(&mount.at, true)?)
+            }
+            (MountWhat::Granted { .. } | MountWhat::Secrets(_), None) => {
+                Err(io::Error::other("a grant without a source"))
+            }
         }
     }
 
