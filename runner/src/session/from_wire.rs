@@ -56,6 +56,8 @@ pub fn plan(spec: JobSpec, remotes: &RemotePolicy) -> Result<Plan, BadOffer> {
     let reference: RefName = reference
         .parse()
         .map_err(|error: BadRefName| BadOffer::Reference(error.to_string()))?;
+    let steps: Vec<PlannedStep> = steps.into_iter().map(step).collect();
+    let depth = steps.iter().map(|step| step.depth).max();
     Ok(Plan {
         attempt,
         fence,
@@ -65,10 +67,11 @@ pub fn plan(spec: JobSpec, remotes: &RemotePolicy) -> Result<Plan, BadOffer> {
             url,
             reference,
             commit,
+            depth: depth.unwrap_or_default(),
             trust,
         },
         env,
-        steps: steps.into_iter().map(step).collect(),
+        steps,
     })
 }
 
@@ -78,6 +81,7 @@ fn step(spec: StepSpec) -> PlannedStep {
         name,
         line: _,
         max_time_secs,
+        depth,
         work,
     } = spec;
     let work = match work {
@@ -100,6 +104,7 @@ fn step(spec: StepSpec) -> PlannedStep {
         index,
         name: printable(&name),
         timeout: Duration::from_secs(max_time_secs),
+        depth: depth.into(),
         work,
     }
 }
