@@ -4,7 +4,7 @@ mod checkout;
 mod listing;
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::GitError;
 use crate::limits::{COMMIT_BYTES_MAX, TREE_PATH_BYTES_MAX};
 use crate::names::{CommitId, RefName, TreePath};
-use crate::process::Call;
+use crate::process::{Call, Program};
 use crate::store::Store;
 
 pub use checkout::CheckoutStats;
@@ -101,47 +101,69 @@ impl Commit {
     /// The commit's message; bytes that are not UTF-8 are replaced, and what lies beyond the first
     /// 64 KiB of the commit object is left out.
     pub async fn message(&self) -> Result<String, GitError> {
-        let object = self.object("read the commit's message").await?;
-        // The first empty line ends the headers.
-        let message = (object.windows(2))
-            .position(|pair| pair == b"\n\n")
-            .map_or(&[][..], |at| &object[at + 2..]);
-        Ok(String::from_utf8_lossy(message).into_owned())
+        let git_dir = self.store.git_dir(&self.id);
+        let never = CancellationToken::new();
+        message_of(&self.id, (&self.store.program, &git_dir), &never).await
     }
 
     /// When it was committed, in seconds since 1970, as the one who committed says: nobody else can know. Times before
     /// 1970 and beyond what a 64-bit clock of nanoseconds can show, in the year 2554, are [`GitError::Failed`].
     pub async fn committed_secs(&self) -> Result<u64, GitError> {
         let what = "read the commit's time";
-        let object = self.object(what).await?;
+        let git_dir = self.store.git_dir(&self.id);
+        let call = reading_object(what, &self.id, &git_dir);
+        let never = CancellationToken::new();
+        let object = read_object(call, &self.store.program, &never).await?;
         committed_secs(&object).ok_or_else(|| GitError::Failed {
             what,
             how: "it has no time that a clock could show".to_owned(),
             detail: String::new(),
         })
     }
+}
 
-    /// The first 64 KiB of the commit object.
-    async fn object(&self, what: &'static str) -> Result<Vec<u8>, GitError> {
-        let git_dir = self.store.git_dir(&self.id);
-        let call = Call::reading(what, &git_dir).args(["cat-file", "commit", self.id.as_str()]);
-        let mut object = Vec::new();
-        let never = CancellationToken::new();
-        let ended = (self.store.program)
-            .run(call, &never, &mut |bytes| {
-                object.extend_from_slice(bytes);
-                if object.len() > COMMIT_BYTES_MAX {
-                    return ControlFlow::Break(());
-                }
-                ControlFlow::Continue(())
-            })
-            .await?;
-        if !ended.is_success() && !ended.is_stopped {
-            return Err(ended.into_error(what));
-        }
-        object.truncate(COMMIT_BYTES_MAX);
-        Ok(object)
+/// The message of a commit of any repository, as [`Commit::message`]. The object itself is read, because `git log` may
+/// be told by the repository to check its signature, in an encoding of its own, by a program of its own.
+pub(crate) async fn message_of(
+    id: &CommitId,
+    (program, git_dir): (&Program, &Path),
+    cancel: &CancellationToken,
+) -> Result<String, GitError> {
+    let call = reading_object("read the commit's message", id, git_dir);
+    let object = read_object(call, program, cancel).await?;
+    // The first empty line ends the headers.
+    let message = (object.windows(2))
+        .position(|pair| pair == b"\n\n")
+        .map_or(&[][..], |at| &object[at + 2..]);
+    Ok(String::from_utf8_lossy(message).into_owned())
+}
+
+fn reading_object<'a>(what: &'static str, id: &'a CommitId, git_dir: &'a Path) -> Call<'a> {
+    Call::reading(what, git_dir).args(["cat-file", "commit", id.as_str()])
+}
+
+/// The first 64 KiB of a commit object.
+async fn read_object(
+    call: Call<'_>,
+    program: &Program,
+    cancel: &CancellationToken,
+) -> Result<Vec<u8>, GitError> {
+    let what = call.what;
+    let mut object = Vec::new();
+    let ended = program
+        .run(call, cancel, &mut |bytes| {
+            object.extend_from_slice(bytes);
+            if object.len() > COMMIT_BYTES_MAX {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })
+        .await?;
+    if !ended.is_success() && !ended.is_stopped {
+        return Err(ended.into_error(what));
     }
+    object.truncate(COMMIT_BYTES_MAX);
+    Ok(object)
 }
 
 /// The time in the headers of a commit object: `committer NAME <MAIL> SECONDS ZONE`.

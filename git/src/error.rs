@@ -125,6 +125,8 @@ pub enum GitError {
         path: String,
         why: &'static str,
     },
+    #[error("what is new in the work tree has {limit}; seen at {path}; a .gitignore keeps it out")]
+    WorkTreeTooLarge { limit: TreeLimit, path: String },
     #[error("the work tree's directory {into} is not an empty directory: {why}")]
     NotEmpty { into: PathBuf, why: &'static str },
 }
@@ -142,6 +144,7 @@ impl GitError {
             | Self::NotAFile { .. }
             | Self::FileTooLarge { .. }
             | Self::TreeTooLarge { .. }
+            | Self::WorkTreeTooLarge { .. }
             | Self::UnsafePath { .. } => Blame::User,
             Self::Start { .. }
             | Self::Cancelled { .. }
@@ -178,7 +181,7 @@ pub(crate) fn harmless(bytes: &[u8]) -> String {
     for character in String::from_utf8_lossy(bytes).trim_end().chars() {
         match character {
             '\n' => shown.push_str(" / "),
-            hidden if hidden.is_control() || is_invisible(hidden) => {
+            hidden if hidden.is_control() || is_deceptive(hidden) => {
                 // Writing to a String cannot fail.
                 _ = write!(shown, "{}", hidden.escape_unicode());
             }
@@ -188,12 +191,14 @@ pub(crate) fn harmless(bytes: &[u8]) -> String {
     shown
 }
 
-/// Zero-width and direction marks: the characters with which one path is made to look like another.
-fn is_invisible(character: char) -> bool {
+/// Characters with which text is made to look like other text: what has no width or turns the reading direction, and
+/// block elements, with which the lines of those who print this begin.
+fn is_deceptive(character: char) -> bool {
     matches!(
         character,
-        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{2580}'..='\u{259f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
     )
 }
 

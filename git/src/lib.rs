@@ -10,6 +10,7 @@
 //! a git process of ours; see `process/environment.rs` for all that does.
 
 // Foundations.
+mod depth;
 mod error;
 mod limits;
 mod names;
@@ -28,6 +29,7 @@ mod commit;
 mod store;
 
 pub use commit::{CheckoutStats, Commit};
+pub use depth::Depth;
 pub use error::{Blame, GitError, TreeLimit};
 pub use git::Git;
 pub use limits::Limits;

@@ -1,19 +1,24 @@
 //! From a claim (this ref of that remote reaches this commit) to a commit that may be used.
 
 use std::ffi::OsString;
+use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::commit::Commit;
+use crate::depth::Depth;
 use crate::error::GitError;
 use crate::limits::{DEPTH_FIRST, DEPTH_LAST, MIRROR_TIPS_MAX};
 use crate::names::{CommitId, Protocol, RefName, RemoteUrl};
 use crate::process::{Call, Ended, upload_pack};
 use crate::store::{Store, holds_file_of};
+
+/// The file of a repository that says to which depth somebody asked for its history.
+const DEEPEST_FILE: &str = "cofferdam-depth";
 
 /// Bytes of the answers `commit`, `tree`, `blob` and `tag`.
 const KIND_BYTES_MAX: usize = 16;
@@ -50,10 +55,13 @@ impl Mirror {
 
     /// Fetches a ref and proves that it reaches a commit.
     ///
-    /// The fetch is shallow: the newest 50 generations, then, if the commit is not among them, the
-    /// newest 1,000. A shallow history only leaves parents out and never adds one, so a commit that
+    /// The fetch is shallow: the newest 50 generations of the ref, or as many as are asked for if that is more; then, if
+    /// the commit is not among them, the newest 1,000. A shallow history only leaves parents out and never adds one, so a commit that
     /// is found in it is truly reached; one that is older counts as not reached, which bounds what
     /// a claim about the past can make us transfer.
+    ///
+    /// A mirror that was once asked for more than 50 generations keeps to that number: git would cut the history of
+    /// all others off again with a smaller one.
     ///
     /// Several calls at once wait for each other. On cancel, and when the future is dropped, git is
     /// killed and the mirror stays usable.
@@ -62,6 +70,7 @@ impl Mirror {
         url: &RemoteUrl,
         reference: &RefName,
         commit: &CommitId,
+        depth: Depth,
         cancel: &CancellationToken,
     ) -> Result<Commit, GitError> {
         let what = "fetch";
@@ -72,22 +81,27 @@ impl Mirror {
         };
         self.store.prepare(commit, cancel).await?;
         let git_dir = self.store.git_dir(commit);
+        let asked_once = deepest(&git_dir);
+        let first = asked_once.max(depth.generations()).max(DEPTH_FIRST);
         let mut asked = Asked {
             url,
             reference,
             commit,
-            generations: DEPTH_FIRST,
+            generations: first,
             tip: remembered_tip(url, reference),
             git_dir,
         };
-        for generations in [DEPTH_FIRST, DEPTH_LAST] {
+        for generations in [first, DEPTH_LAST.max(first)] {
             asked.generations = generations;
             self.fetch_tip(&asked, cancel).await?;
+            if generations == first && first > asked_once.max(DEPTH_FIRST) {
+                remember_deepest(&asked.git_dir, first)?;
+            }
             if self.reaches(&asked, cancel).await? {
                 let store = Arc::clone(&self.store);
                 return Ok(Commit::new(store, commit.clone(), reference.clone()));
             }
-            if !asked.is_shallow() {
+            if !asked.is_shallow() || generations >= DEPTH_LAST {
                 break;
             }
         }
@@ -95,7 +109,7 @@ impl Mirror {
             url: url.to_string(),
             reference: reference.clone(),
             commit: commit.clone(),
-            generations: asked.is_shallow().then_some(DEPTH_LAST),
+            generations: asked.is_shallow().then_some(asked.generations),
         })
     }
 
@@ -217,6 +231,21 @@ impl Mirror {
             _ => Err(ended.into_error(what)),
         }
     }
+}
+
+/// The largest depth that this repository was ever asked for; nothing if that was never more than usual.
+fn deepest(git_dir: &Path) -> u32 {
+    let said = fs::read_to_string(git_dir.join(DEEPEST_FILE)).unwrap_or_default();
+    said.trim().parse().unwrap_or(0)
+}
+
+fn remember_deepest(git_dir: &Path, generations: u32) -> Result<(), GitError> {
+    let path = git_dir.join(DEEPEST_FILE);
+    fs::write(&path, generations.to_string()).map_err(|source| GitError::Disk {
+        what: "note the depth",
+        path,
+        source,
+    })
 }
 
 /// The last finding among what git's check says: `error: object ID: NAME: EXPLANATION / fatal: …`.

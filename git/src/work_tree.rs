@@ -4,6 +4,8 @@
 //! ignore rules of `.gitignore` and `.git/info/exclude` count; those of his account do not, because no file of a
 //! user configures us. Deliberately absent: submodules, filters (LFS) and line-end conversion.
 
+mod before;
+
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -12,9 +14,9 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::commit::Commit;
+use crate::commit::{Commit, message_of};
 use crate::error::GitError;
-use crate::limits::{COMMIT_BYTES_MAX, LOCAL_TIME_MAX, Limits};
+use crate::limits::{LOCAL_TIME_MAX, Limits};
 use crate::names::CommitId;
 use crate::process::{Call, Program};
 use crate::store::Store;
@@ -98,6 +100,8 @@ impl WorkTree {
 
     /// What is checked out; `None` before the first commit.
     pub async fn head(&self, cancel: &CancellationToken) -> Result<Option<Head>, GitError> {
+        // A repository that git cannot read is no repository without a commit.
+        self.kind(cancel).await?;
         let Some(commit) = self.commit_of("HEAD", cancel).await? else {
             return Ok(None);
         };
@@ -105,18 +109,11 @@ impl WorkTree {
         let branch = self
             .said(what, &["symbolic-ref", "-q", "--short", "HEAD"], cancel)
             .await?;
-        let call = Call::reading("read the commit's message", &self.git_dir).args([
-            "log",
-            "-1",
-            "--format=%B",
-            commit.as_str(),
-            "--",
-        ]);
-        let message = self.program.output(call, cancel, COMMIT_BYTES_MAX).await?;
+        let message = message_of(&commit, (&self.program, &self.git_dir), cancel).await?;
         Ok(Some(Head {
             commit,
             branch,
-            message: String::from_utf8_lossy(&message).trim_end().to_owned(),
+            message: message.trim_end().to_owned(),
         }))
     }
 
@@ -192,15 +189,12 @@ impl WorkTree {
         let store = self.prepare(dir, cancel).await?;
         let head = self.commit_of("HEAD", cancel).await?;
         let repository = store.git_dir(&self.kind(cancel).await?);
-        let writing = |what| Call {
-            work_tree: Some(&self.root),
-            directory: &self.root,
-            time_max: self.limits.checkout_time_max,
-            file_bytes_max: self.limits.tree_bytes_max,
-            ..Call::reading(what, &repository)
-        };
-        let call = writing("read the work tree").args(["add", "--all"]);
-        self.program.output(call, cancel, LINE_BYTES_MAX).await?;
+        self.forget_nested(&repository, cancel).await?;
+        self.measure_new(&repository, cancel).await?;
+        let call = (self.writing("read the work tree", &repository)).args(["add", "--all"]);
+        let read = self.program.output(call, cancel, LINE_BYTES_MAX).await;
+        read.map_err(explained)?;
+        let writing = |what| self.writing(what, &repository);
         let call = writing("write the snapshot").args(["write-tree"]);
         let tree = self.line(call, cancel).await?;
         if let Some(head) = &head {
@@ -246,6 +240,17 @@ impl WorkTree {
         Ok(found(&store, commit.clone()))
     }
 
+    /// A call that works on the user's files and writes to a repository of ours.
+    fn writing<'a>(&'a self, what: &'static str, repository: &'a Path) -> Call<'a> {
+        Call {
+            work_tree: Some(&self.root),
+            directory: &self.root,
+            time_max: self.limits.checkout_time_max,
+            file_bytes_max: self.limits.tree_bytes_max,
+            ..Call::reading(what, repository)
+        }
+    }
+
     /// Makes the store that borrows the user's objects, and locks it.
     async fn prepare(
         &self,
@@ -262,6 +267,7 @@ impl WorkTree {
                 .recursive(true)
                 .mode(0o700)
                 .create(parent)
+                .and_then(|()| before::check_place(&real(parent)?))
                 .map_err(disk)?;
         }
         let program = Arc::clone(&self.program);
@@ -275,9 +281,9 @@ impl WorkTree {
     /// An id of the kind that the user's repository has; there may be no commit yet to take it from.
     async fn kind(&self, cancel: &CancellationToken) -> Result<CommitId, GitError> {
         let args = ["rev-parse", "--show-object-format"];
-        let format = self.said("tell the kind of ids", &args, cancel).await?;
-        let digits = match format.as_deref() {
-            Some("sha256") => 64,
+        let call = Call::reading("read the repository", &self.git_dir).args(args);
+        let digits = match self.line(call, cancel).await?.as_str() {
+            "sha256" => 64,
             _ => 40,
         };
         Ok("0".repeat(digits).parse().expect("zeros are hexadecimal"))
@@ -334,6 +340,18 @@ impl WorkTree {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Git maps a file into its memory while it reads it, and is killed if that becomes shorter.
+fn explained(error: GitError) -> GitError {
+    match error {
+        GitError::Failed { what, how, .. } if how == "signal 7" => GitError::Failed {
+            what,
+            how: "a file became shorter while it was read".to_owned(),
+            detail: String::new(),
+        },
+        other => other,
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cofferdam_git::{
-    BadRefName, BadRemoteUrl, Commit, Git, GitError, RefName, RemotePolicy, RemoteUrl,
+    BadRefName, BadRemoteUrl, Commit, Depth, Git, GitError, RefName, RemotePolicy, RemoteUrl,
 };
 use cofferdam_pipeline::{ChangedFiles, Diagnostic, Outcome, PIPELINE_FILE_NAMES, Reference};
 use cofferdam_protocol::job_spec::{Trust, check_steps};
@@ -206,7 +206,9 @@ impl Resolver {
             .as_str()
             .parse()
             .expect("both kinds of commit id are 40 or 64 lower-case hexadecimal digits");
-        Ok(mirror.fetch(&url, reference, &commit, cancel).await?)
+        Ok(mirror
+            .fetch(&url, reference, &commit, Depth::default(), cancel)
+            .await?)
     }
 
     fn new_job(&self, job: cofferdam_pipeline::JobPlan) -> NewJob {

@@ -73,8 +73,23 @@ pub struct StepSpec {
     pub line: u32,
     /// How long it may take, in seconds.
     pub max_time_secs: u64,
+    /// Generations of history that its checkout has; `None`, a null on the wire, is all of it. What a hub of an earlier
+    /// release says nothing of is [`DEPTH_UNSAID`].
+    #[serde(default = "depth_unsaid", skip_serializing_if = "is_depth_unsaid")]
+    pub depth: Option<u32>,
     /// What to execute.
     pub work: WorkSpec,
+}
+
+/// Generations of history where nobody says how many: Bitbucket's own default.
+pub const DEPTH_UNSAID: Option<u32> = Some(50);
+
+fn depth_unsaid() -> Option<u32> {
+    DEPTH_UNSAID
+}
+
+fn is_depth_unsaid(depth: &Option<u32>) -> bool {
+    *depth == DEPTH_UNSAID
 }
 
 /// What a step executes.

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use cofferdam_protocol::frame::HeldAttempt;
 use cofferdam_protocol::hello::{Challenge, Hello, Prove, Refuse, RefuseCode, Welcome};
 use cofferdam_protocol::job_spec::{
-    BuildRef, CheckoutSpec, ClockSpec, GrantSpec, JobSpec, LimitsSpec, ModuleFrom, RandomSpec,
-    StepSpec, Trust, WasmSpec, WorkSpec,
+    BuildRef, CheckoutSpec, ClockSpec, DEPTH_UNSAID, GrantSpec, JobSpec, LimitsSpec, ModuleFrom,
+    RandomSpec, StepSpec, Trust, WasmSpec, WorkSpec,
 };
 use cofferdam_protocol::proof::{Nonce, PublicKey, Signature};
 use cofferdam_protocol::report::{Blame, JobEvent, JobResult, StepResult};
@@ -60,8 +60,19 @@ fn step(index: u16, work: WorkSpec) -> StepSpec {
         name: format!("Step {index}"),
         line: 4,
         max_time_secs: 60,
+        depth: DEPTH_UNSAID,
         work,
     }
+}
+
+/// A job whose steps say how much history they want.
+fn job_with_depths() -> JobSpec {
+    let mut job = job();
+    let depths = [Some(1), None, DEPTH_UNSAID];
+    for (step, depth) in job.steps.iter_mut().zip(depths) {
+        step.depth = depth;
+    }
+    job
 }
 
 fn job() -> JobSpec {
@@ -161,6 +172,10 @@ fn what_a_hub_says_in_version_1() {
     check(
         "hub-offer-first-party",
         &HubFrame::Offer(Box::new(first_party_job())),
+    );
+    check(
+        "hub-offer-depths",
+        &HubFrame::Offer(Box::new(job_with_depths())),
     );
     check(
         "hub-ack",

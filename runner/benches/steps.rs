@@ -98,7 +98,7 @@ impl Stand {
             mounts: &[],
             timeout: Duration::from_mins(1),
             cancel: &CancellationToken::new(),
-            work: Work::Wasm(WasmWork {
+            work: Work::Wasm(Box::new(WasmWork {
                 module: self.module.clone().into(),
                 module_path: "hello.wasm".to_owned(),
                 args: Vec::new(),
@@ -110,7 +110,7 @@ impl Stand {
                 random: GuestRandom::default(),
                 secrets: SecretGrants::default(),
                 limits: AskedLimits::default(),
-            }),
+            })),
         };
         let start = Instant::now();
         let receipt = self.executor.run(run, &log).await.unwrap();

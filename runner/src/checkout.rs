@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cofferdam_git::{CheckoutStats, Commit, Git, GitError, RefName, RemoteUrl, TreePath};
+use cofferdam_git::{CheckoutStats, Commit, Depth, Git, GitError, RefName, RemoteUrl, TreePath};
 use cofferdam_protocol::CommitId;
 use cofferdam_protocol::job_spec::Trust;
 use sha2::{Digest as _, Sha256};
@@ -25,6 +25,8 @@ pub struct Source {
     pub reference: RefName,
     /// Reached by it.
     pub commit: CommitId,
+    /// The most history that a step of the job wants.
+    pub depth: Depth,
     /// How far the build is trusted.
     pub trust: Trust,
 }
@@ -99,6 +101,7 @@ impl Checkouts {
             url,
             reference,
             commit,
+            depth,
             trust,
         } = source;
         let dir = self.mirrors.join(mirror_name(url.as_str(), *trust));
@@ -107,7 +110,7 @@ impl Checkouts {
             .as_str()
             .parse()
             .expect("both kinds of commit id are 40 or 64 lower-case hexadecimal digits");
-        Ok(mirror.fetch(url, reference, &commit, cancel).await?)
+        Ok((mirror.fetch(url, reference, &commit, *depth, cancel)).await?)
     }
 
     /// Reads a module from the commit's objects, where no step can have changed it.
@@ -124,11 +127,11 @@ impl Checkouts {
             })
     }
 
-    /// Makes a clean work tree of the commit for one step.
+    /// Makes a clean work tree of the commit for one step, with a name that is used once and so much history.
     pub async fn workspace(
         &self,
         commit: &Commit,
-        name: &str,
+        (name, depth): (&str, Depth),
         cancel: &CancellationToken,
     ) -> Result<(Workspace, CheckoutStats), CheckoutError> {
         let path = self.workspaces.join(name);
@@ -137,7 +140,7 @@ impl Checkouts {
             source,
         };
         let workspace = Workspace::create(&path).map_err(disk)?;
-        let stats = commit.check_out(workspace.path(), cancel).await?;
+        let stats = commit.check_out(workspace.path(), depth, cancel).await?;
         Ok((workspace, stats))
     }
 }

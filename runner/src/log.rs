@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::outbox::{Outbox, Piece};
+use crate::text::printable;
 
 /// Takes the bytes of one step as they come. `executor` writes, the outbox of the job reads; in tests a
 /// vector.
@@ -63,8 +64,35 @@ impl LogSink for StepLog {
     }
 }
 
-/// Writes one line of Cofferdam's own.
+/// Writes one line of Cofferdam's own. What it quotes of a file or a step cannot end that line and begin another one.
 pub async fn say(log: &dyn LogSink, line: &str) {
+    let line = printable(line);
     log.write(Origin::System, format!("{line}\n").as_bytes())
         .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Heard(Mutex<Vec<u8>>);
+
+    #[async_trait]
+    impl LogSink for Heard {
+        async fn write(&self, origin: Origin, bytes: &[u8]) {
+            assert_eq!(origin, Origin::System);
+            self.0.lock().unwrap().extend_from_slice(bytes);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_line_of_ours_is_one_line_whatever_it_quotes() {
+        let heard = Heard::default();
+        say(&heard, "no image \"a\npassed\r\u{1b}[2J\"").await;
+        let heard = String::from_utf8(heard.0.into_inner().unwrap()).unwrap();
+        assert_eq!(heard, "no image \"a\\u{a}passed\\u{d}\\u{1b}[2J\"\n");
+    }
 }

@@ -1,6 +1,11 @@
 //! Secrets that are kept out of a log: each value in a stream of bytes becomes the name of its variable.
 //!
-//! A guard against accidents, as with every such runner: a step that was given a secret can write it in another form.
+//! A guard against accidents, as with every such runner: a step that was given a secret can write it in a form of its own.
+//! The forms that tools write by themselves are masked too.
+
+mod forms;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use aho_corasick::{AhoCorasick, BuildError, MatchKind};
 
@@ -16,6 +21,8 @@ const MASKED_BYTES_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct Masks {
     values: Vec<Masked>,
+    /// Places in `values` by the first byte.
+    beginning: BTreeMap<u8, Vec<usize>>,
     finder: Option<AhoCorasick>,
     longest: usize,
 }
@@ -34,21 +41,27 @@ impl std::fmt::Debug for Masked {
 }
 
 impl Masks {
-    /// Masks every value, and each line of one that has several.
+    /// Masks every value, and each line of one that has several, and the forms that tools give to them.
     pub fn new(secrets: &Secrets) -> Result<Self, BuildError> {
         let mut values: Vec<Masked> = Vec::new();
+        let mut known = BTreeSet::new();
         for (name, value) in secrets.iter() {
             for part in std::iter::once(value).chain(value.lines()) {
-                let part = part.trim().as_bytes();
-                let part = &part[..part.len().min(MASKED_BYTES_MAX)];
-                let is_known = values.iter().any(|known| known.value == part);
-                if part.len() >= MASKED_BYTES_MIN && !is_known {
-                    values.push(Masked {
-                        value: part.to_vec(),
-                        shown: format!("${name}").into_bytes(),
-                    });
+                let part = part.trim();
+                let part = &part[..part.floor_char_boundary(MASKED_BYTES_MAX)];
+                for form in std::iter::once(part.to_owned()).chain(forms::of(part)) {
+                    if form.len() >= MASKED_BYTES_MIN && known.insert(form.clone()) {
+                        values.push(Masked {
+                            value: form.into_bytes(),
+                            shown: format!("${name}").into_bytes(),
+                        });
+                    }
                 }
             }
+        }
+        let mut beginning: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
+        for (place, masked) in values.iter().enumerate() {
+            beginning.entry(masked.value[0]).or_default().push(place);
         }
         let finder = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
@@ -64,8 +77,17 @@ impl Masks {
                 .map(|masked| masked.value.len())
                 .max()
                 .unwrap_or(0),
+            beginning,
             values,
         })
+    }
+
+    /// A whole text as it may be shown.
+    pub fn text(&self, text: &str) -> String {
+        let mut stream = MaskedStream::default();
+        let mut shown = stream.take(self, text.as_bytes());
+        shown.extend(stream.finish(self));
+        String::from_utf8_lossy(&shown).into_owned()
     }
 
     /// Where the earliest value begins that may go on after the end of `bytes`.
@@ -73,9 +95,11 @@ impl Masks {
         let first = bytes.len().saturating_sub(self.longest.saturating_sub(1));
         let begins = |at: &usize| {
             let rest = &bytes[*at..];
-            self.values
-                .iter()
-                .any(|masked| masked.value.len() > rest.len() && masked.value.starts_with(rest))
+            let beginning = self.beginning.get(&rest[0]);
+            beginning.into_iter().flatten().any(|place| {
+                let value = &self.values[*place].value;
+                value.len() > rest.len() && value.starts_with(rest)
+            })
         };
         (first..bytes.len()).find(begins).unwrap_or(bytes.len())
     }
@@ -167,6 +191,12 @@ mod tests {
             (lines, &["x first line y"], "x $PEM y"),
             (lines, &["first line\nsecond line"], "$PEM"),
             (&[("TINY", "abc")], &["abc"], "abc"),
+            (one, &["aHVudGVyMjI=", " eGh1bnRlcjIy"], "$KEYI= eG$KEY"),
+            (
+                one,
+                &["?key=hunter22&", "68756e7465723232"],
+                "?key=$KEY&$KEY",
+            ),
             (&[], &["anything"], "anything"),
         ];
         for (secrets, pieces, expected) in cases {
@@ -175,9 +205,36 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_text_is_masked_to_its_last_byte() {
+        let masks = masks(&[("KEY", "hunter22"), ("LONG", "hunter22 and more")]);
+        assert_eq!(masks.text("out/hunter22/a"), "out/$KEY/a");
+        assert_eq!(masks.text("a hunter22 and"), "a $KEY and");
+    }
+
+    #[test]
+    fn a_private_key_is_masked_in_the_lines_that_base64_makes_of_it() {
+        use data_encoding::BASE64;
+
+        let key: String = (0..40)
+            .map(|line| format!("{line:02} some line of a key that nobody guesses\n"))
+            .collect();
+        let masks = masks(&[("KEY", key.as_str())]);
+        let encoded = BASE64.encode(key.as_bytes());
+        for length in [64, 76, encoded.len()] {
+            let lines = encoded.as_bytes().chunks(length);
+            let lines: Vec<&str> = lines.map(|line| str::from_utf8(line).unwrap()).collect();
+            let shown = masks.text(&lines.join("\n"));
+            // At most the end, which is padding and what stands before it.
+            let left = shown.replace("$KEY", "").replace(['\n', '='], "");
+            assert!(left.len() < 8, "{shown}");
+        }
+    }
+
+    #[test]
     fn nothing_is_held_back_that_cannot_be_a_secret() {
         let masks = masks(&[("KEY", "hunter22")]);
         let mut stream = MaskedStream::default();
+        // `a` might be the beginning of what base64 makes of it; a space is of nothing.
         assert_eq!(stream.take(&masks, b"Password: "), b"Password: ");
         assert_eq!(stream.take(&masks, b"h"), b"");
         assert_eq!(stream.take(&masks, b"i"), b"hi");

@@ -140,7 +140,7 @@ impl Steps {
         };
         let (workspace, stats) = self
             .checkouts
-            .workspace(&site.commit, &site.workspace, site.cancel)
+            .workspace(&site.commit, (&site.workspace, step.depth), site.cancel)
             .await?;
         if stats.submodule_count > 0 {
             let count = stats.submodule_count;

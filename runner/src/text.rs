@@ -6,7 +6,7 @@ use cofferdam_protocol::limits::TEXT_BYTES_MAX;
 pub fn printable(text: &str) -> String {
     let mut harmless = String::with_capacity(text.len());
     for char in text.chars() {
-        if char.is_control() || is_invisible(char) {
+        if char.is_control() || is_deceptive(char) {
             harmless.extend(char.escape_unicode());
         } else {
             harmless.push(char);
@@ -15,11 +15,14 @@ pub fn printable(text: &str) -> String {
     harmless
 }
 
-/// Characters that reorder what a person reads (Unicode UAX #9, "trojan source"), or break its line.
-fn is_invisible(char: char) -> bool {
+/// Characters that make text look like other text: they reorder it (Unicode UAX #9, "trojan source"), break its line,
+/// have no width, or are the block elements with which a line of ours begins.
+fn is_deceptive(char: char) -> bool {
     matches!(
         char,
-        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{2580}'..='\u{259f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
     )
 }
 
@@ -57,6 +60,8 @@ mod tests {
             ("a\r\nb", "a\\u{d}\\u{a}b"),
             ("\u{202e}gpj.exe", "\\u{202e}gpj.exe"),
             ("\u{9b}31m", "\\u{9b}31m"),
+            ("▌ passed", "\\u{258c} passed"),
+            ("pay\u{200b}pal\u{61c}", "pay\\u{200b}pal\\u{61c}"),
         ] {
             assert_eq!(printable(text), expected);
         }

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Commit;
 use super::listing::{Refusal, Survey};
+use crate::depth::Depth;
 use crate::error::{GitError, TreeLimit};
-use crate::limits::DEPTH_FIRST;
 use crate::names::{Protocol, file_url};
 use crate::process::{Call, upload_pack};
 use crate::store::bytes_below;
@@ -48,8 +48,8 @@ pub struct CheckoutStats {
 impl Commit {
     /// Makes a work tree of the commit in an empty directory.
     ///
-    /// Its `.git` holds the commit with its newest 50 generations and nothing of the host: no remote,
-    /// no path, no hooks. HEAD is the branch if the ref is one, else the commit; a tag's name is not
+    /// Its `.git` holds the commit with so many generations of its history, as far as the mirror has them, and
+    /// nothing of the host: no remote, no path, no hooks. HEAD is the branch if the ref is one, else the commit; a tag's name is not
     /// made. Symbolic links are made as the commit has them.
     ///
     /// On an error, and on cancel, the directory is empty again when this returns, as far as the
@@ -58,11 +58,17 @@ impl Commit {
     pub async fn check_out(
         &self,
         into: &Path,
+        depth: Depth,
         cancel: &CancellationToken,
     ) -> Result<CheckoutStats, GitError> {
         check_empty(into)?;
         let survey = self.survey(cancel).await?;
-        match self.write(into, &survey, cancel).await {
+        let steps = Steps {
+            commit: self,
+            into,
+            depth,
+        };
+        match steps.run_all(survey.has_attributes, cancel).await {
             Ok(()) => Ok(CheckoutStats {
                 entries: survey.entries,
                 bytes: survey.bytes,
@@ -102,28 +108,27 @@ impl Commit {
             None => Err(ended.into_error(what)),
         }
     }
-
-    async fn write(
-        &self,
-        into: &Path,
-        survey: &Survey,
-        cancel: &CancellationToken,
-    ) -> Result<(), GitError> {
-        let steps = Steps { commit: self, into };
-        steps.init(cancel).await?;
-        steps.bring_objects(cancel).await?;
-        steps.write_files(survey.has_attributes, cancel).await?;
-        steps.set_head(cancel).await
-    }
 }
 
 /// The git processes that make a work tree, in their order.
 struct Steps<'a> {
     commit: &'a Commit,
     into: &'a Path,
+    depth: Depth,
 }
 
 impl Steps<'_> {
+    async fn run_all(
+        &self,
+        has_attributes: bool,
+        cancel: &CancellationToken,
+    ) -> Result<(), GitError> {
+        self.init(cancel).await?;
+        self.bring_objects(cancel).await?;
+        self.write_files(has_attributes, cancel).await?;
+        self.set_head(cancel).await
+    }
+
     fn call(&self, what: &'static str) -> Call<'_> {
         let limits = &self.commit.store.limits;
         Call {
@@ -177,7 +182,8 @@ impl Steps<'_> {
         option.push(upload_pack(store.program.path()));
         let mirror = file_url(&store.git_dir(&self.commit.id));
         let call = call.args([option]);
-        let call = call.args([format!("--depth={DEPTH_FIRST}"), "--".to_owned(), mirror]);
+        let depth = format!("--depth={}", self.depth.generations());
+        let call = call.args([depth, "--".to_owned(), mirror]);
         let call = call.args([self.commit.id.as_str()]);
         self.run(call, cancel).await
     }

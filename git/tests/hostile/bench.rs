@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use cofferdam_git::{
-    CheckoutStats, Commit, Git, GitError, Limits, Mirror, RemotePolicy, RemoteUrl,
+    CheckoutStats, Commit, Depth, Git, GitError, Limits, Mirror, RemotePolicy, RemoteUrl,
 };
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -102,9 +102,24 @@ impl Bench {
     }
 
     pub(crate) async fn fetch(&self, reference: &str, commit: &str) -> Result<Commit, GitError> {
+        self.fetch_to(reference, commit, Depth::default()).await
+    }
+
+    pub(crate) async fn fetch_to(
+        &self,
+        reference: &str,
+        commit: &str,
+        depth: Depth,
+    ) -> Result<Commit, GitError> {
         let (reference, commit) = (reference.parse().unwrap(), commit.parse().unwrap());
         self.mirror
-            .fetch(&self.url(), &reference, &commit, &CancellationToken::new())
+            .fetch(
+                &self.url(),
+                &reference,
+                &commit,
+                depth,
+                &CancellationToken::new(),
+            )
             .await
     }
 
@@ -114,7 +129,11 @@ impl Bench {
         self.served.point("refs/heads/main", &id);
         let commit = self.fetch("refs/heads/main", &id).await?;
         commit
-            .check_out(&self.at("work"), &CancellationToken::new())
+            .check_out(
+                &self.at("work"),
+                Depth::default(),
+                &CancellationToken::new(),
+            )
             .await
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use cofferdam_git::{Blame, Limits};
+use cofferdam_git::{Blame, Commit, Depth, Limits};
 
 use crate::bench::{Bench, Served, programs, small_limits};
 
@@ -114,11 +114,76 @@ async fn an_older_commit_is_looked_for_deeper_but_not_without_end() {
     // An old commit gets its own newest generations.
     let old = bench.fetch("refs/heads/main", from_tip(900)).await.unwrap();
     let work = bench.at("work");
-    old.check_out(&work, &tokio_util::sync::CancellationToken::new())
-        .await
-        .unwrap();
+    old.check_out(
+        &work,
+        Depth::default(),
+        &tokio_util::sync::CancellationToken::new(),
+    )
+    .await
+    .unwrap();
     let listed = ["-C", work.to_str().unwrap(), "rev-list", "--count", "HEAD"];
     assert_eq!(bench.served.run(&listed), "50");
+}
+
+/// What a step's own git counts in a fresh work tree of this depth.
+async fn history(bench: &Bench, commit: &Commit, depth: Depth) -> String {
+    let work = tempfile::tempdir().unwrap();
+    let never = tokio_util::sync::CancellationToken::new();
+    commit.check_out(work.path(), depth, &never).await.unwrap();
+    let at = work.path().to_str().unwrap();
+    bench.served.run(&["-C", at, "fsck", "--strict"]);
+    bench.served.run(&["-C", at, "rev-list", "--count", "HEAD"])
+}
+
+#[tokio::test]
+async fn a_work_tree_has_as_much_history_as_is_asked_for() {
+    for program in programs() {
+        let bench = Bench::with(&program, small_limits()).await;
+        let commits = chain(&bench.served, 120);
+        let tip = commits.last().unwrap();
+        let usual = bench.fetch("refs/heads/main", tip).await.unwrap();
+        for (depth, count) in [
+            (Depth::newest(0), "1"),
+            (Depth::newest(1), "1"),
+            (Depth::newest(7), "7"),
+            (Depth::default(), "50"),
+            // The mirror has no more.
+            (Depth::FULL, "50"),
+        ] {
+            assert_eq!(history(&bench, &usual, depth).await, count, "{depth:?}");
+        }
+        let fetched = bench.fetch_to("refs/heads/main", tip, Depth::newest(80));
+        let more = fetched.await.unwrap();
+        assert_eq!(history(&bench, &more, Depth::newest(80)).await, "80");
+        assert_eq!(history(&bench, &more, Depth::newest(2)).await, "2");
+        for _ in 0..2 {
+            let fetched = bench.fetch_to("refs/heads/main", tip, Depth::FULL);
+            let whole = fetched.await.unwrap();
+            assert_eq!(history(&bench, &whole, Depth::FULL).await, "120");
+            // A job that asks for less cuts nothing off that another one wants.
+            bench.fetch("refs/heads/main", tip).await.unwrap();
+            assert_eq!(history(&bench, &whole, Depth::FULL).await, "120");
+            assert_eq!(history(&bench, &whole, Depth::default()).await, "50");
+        }
+        bench.assert_unharmed("history");
+    }
+}
+
+#[tokio::test]
+async fn a_mirror_of_all_history_takes_what_is_pushed_later() {
+    let bench = Bench::new().await;
+    let tip = chain(&bench.served, 60).pop().unwrap();
+    (bench.fetch_to("refs/heads/main", &tip, Depth::FULL))
+        .await
+        .unwrap();
+    let tree = bench.served.file("a", "new");
+    let next = bench.served.commit(&tree, &[&tip]);
+    bench.served.point("refs/heads/main", &next);
+    let commit = bench.fetch("refs/heads/main", &next).await.unwrap();
+    assert_eq!(history(&bench, &commit, Depth::FULL).await, "61");
+    let never_there = "1".repeat(40);
+    let refused = bench.fetch("refs/heads/main", &never_there).await;
+    assert_eq!(refused.unwrap_err().blame(), Blame::User);
 }
 
 #[tokio::test]

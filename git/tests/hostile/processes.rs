@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cofferdam_git::{Git, GitError, Limits};
+use cofferdam_git::{Depth, Git, GitError, Limits};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -86,10 +86,11 @@ async fn a_cancelled_checkout_leaves_no_process_and_no_file() {
         let commit = bench.fetch("refs/heads/main", &id).await.unwrap();
         let (cancel, work) = (CancellationToken::new(), bench.at("work"));
         let ready = wrapped.notes.join("self");
-        let (outcome, ()) = tokio::join!(commit.check_out(&work, &cancel), async {
-            wait_for("git hangs", || ready.is_symlink()).await;
-            cancel.cancel();
-        });
+        let (outcome, ()) =
+            tokio::join!(commit.check_out(&work, Depth::default(), &cancel), async {
+                wait_for("git hangs", || ready.is_symlink()).await;
+                cancel.cancel();
+            });
         let outcome = outcome.unwrap_err();
         assert!(
             matches!(outcome, GitError::Cancelled { .. }),
@@ -108,13 +109,16 @@ async fn a_dropped_checkout_leaves_no_process_and_no_head() {
     let (cancel, work) = (CancellationToken::new(), bench.at("work"));
     let ready = wrapped.notes.join("self");
     tokio::select! {
-        outcome = commit.check_out(&work, &cancel) => panic!("{outcome:?}"),
+        outcome = commit.check_out(&work, Depth::default(), &cancel) => panic!("{outcome:?}"),
         () = wait_for("git hangs", || ready.is_symlink()) => {}
     }
     assert_nothing_runs(&wrapped.notes).await;
     assert!(!work.join(".git/refs/heads/main").exists());
     // And nobody takes what is left for an empty directory.
-    let again = commit.check_out(&work, &cancel).await.unwrap_err();
+    let again = commit
+        .check_out(&work, Depth::default(), &cancel)
+        .await
+        .unwrap_err();
     assert!(matches!(again, GitError::NotEmpty { .. }), "{again}");
 }
 
@@ -271,7 +275,7 @@ async fn a_fetch_is_given_these_arguments() {
     --refmap=
     --no-recurse-submodules
     --depth=50
-    --upload-pack='$DIR/git' -c safe.directory='*' -c core.hooksPath=/dev/null -c core.commitGraph=false -c core.multiPackIndex=false -c pack.useBitmaps=false upload-pack --strict
+    --upload-pack='$DIR/git' -c safe.directory='*' -c core.hooksPath=/dev/null -c core.commitGraph=false -c core.multiPackIndex=false -c pack.useBitmaps=false -c pack.window=0 -c pack.compression=1 upload-pack --strict
     --
     file://$TMP/root/repo.git
     +refs/heads/main:refs/cofferdam
@@ -299,7 +303,7 @@ async fn a_git_process_has_this_environment_and_no_other() {
     GIT_ASKPASS=false
     GIT_ATTR_NOSYSTEM=1
     GIT_CEILING_DIRECTORIES=/
-    GIT_CONFIG_COUNT=67
+    GIT_CONFIG_COUNT=69
     GIT_CONFIG_GLOBAL=/dev/null
     GIT_CONFIG_NOSYSTEM=1
     GIT_CONFIG_SYSTEM=/dev/null
@@ -329,6 +333,7 @@ async fn a_git_process_has_these_settings_and_bounds() {
         ("core.hooksPath", "/dev/null"),
         ("core.fsmonitor", "false"),
         ("credential.helper", ""),
+        ("log.showSignature", "false"),
         ("transfer.fsckObjects", "true"),
         ("http.followRedirects", "false"),
         ("protocol.allow", "never"),

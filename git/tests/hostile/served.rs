@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use cofferdam_git::{Blame, RefName, RemotePolicy, RemoteUrl};
+use cofferdam_git::{Blame, Depth, RefName, RemotePolicy, RemoteUrl};
 use tokio_util::sync::CancellationToken;
 
 use crate::bench::{Bench, files, programs, small_limits};
@@ -164,7 +164,10 @@ async fn what_lies_in_the_served_directory_does_not_run() {
             bench.canary_ran();
             let commit = bench.fetch("refs/heads/main", &id).await.unwrap();
             let never = CancellationToken::new();
-            commit.check_out(&bench.at("work"), &never).await.unwrap();
+            commit
+                .check_out(&bench.at("work"), Depth::default(), &never)
+                .await
+                .unwrap();
             bench.assert_unharmed(trap.name);
             assert_eq!(files(&bench.at("work")), [".gitattributes (14)", "a (5)"]);
 
@@ -206,7 +209,10 @@ async fn a_replaced_object_is_read_as_what_its_id_says() {
     );
     let commit = bench.fetch("refs/heads/main", &good).await.unwrap();
     let never = CancellationToken::new();
-    commit.check_out(&bench.at("work"), &never).await.unwrap();
+    commit
+        .check_out(&bench.at("work"), Depth::default(), &never)
+        .await
+        .unwrap();
     assert_eq!(files(&bench.at("work")), [".gitattributes (14)", "a (5)"]);
 }
 
@@ -247,7 +253,10 @@ async fn a_repository_that_leads_to_another_one_is_refused() {
         attack(&bench);
         let main: RefName = "refs/heads/main".parse().unwrap();
         let never = CancellationToken::new();
-        let refused = bench.mirror.fetch(&url, &main, &commit, &never).await;
+        let refused = bench
+            .mirror
+            .fetch(&url, &main, &commit, Depth::default(), &never)
+            .await;
         let refused = refused.unwrap_err();
         assert_eq!(refused.blame(), Blame::Ours, "the operator's to mend");
         let unparsed = RemoteUrl::parse(url.as_str(), &bench.policy).unwrap_err();

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use cofferdam_git::{Blame, CheckoutStats, GitError, Limits};
+use cofferdam_git::{Blame, CheckoutStats, Depth, GitError, Limits};
 use tokio_util::sync::CancellationToken;
 
 use crate::bench::{Bench, files, programs, small_limits};
@@ -42,7 +42,9 @@ async fn a_push_becomes_a_file_a_message_and_a_work_tree() {
         assert_eq!(commit.message().await.unwrap(), "Say hello\n");
 
         let work = bench.at("work");
-        let stats = commit.check_out(&work, &CancellationToken::new()).await;
+        let stats = commit
+            .check_out(&work, Depth::default(), &CancellationToken::new())
+            .await;
         assert_eq!(
             stats.unwrap(),
             CheckoutStats {
@@ -117,7 +119,7 @@ async fn a_tag_and_a_forges_own_ref_are_checked_out_without_a_branch() {
         let commit = bench.fetch(reference, &id).await.unwrap();
         let work = bench.at("work");
         commit
-            .check_out(&work, &CancellationToken::new())
+            .check_out(&work, Depth::default(), &CancellationToken::new())
             .await
             .unwrap();
         let head = fs::read_to_string(work.join(".git/HEAD")).unwrap();
@@ -145,7 +147,7 @@ async fn a_repository_with_sha256_ids_is_fetched_into_the_same_mirror() {
     let commit = bench.fetch("refs/heads/main", &id).await.unwrap();
     let work = bench.at("work");
     commit
-        .check_out(&work, &CancellationToken::new())
+        .check_out(&work, Depth::default(), &CancellationToken::new())
         .await
         .unwrap();
     assert_eq!(files(&work), ["a (1)"]);
@@ -277,7 +279,9 @@ async fn a_work_tree_is_made_only_in_an_empty_directory_of_ours() {
         &missing,
         Path::new("work"),
     ] {
-        let refused = commit.check_out(into, &CancellationToken::new()).await;
+        let refused = commit
+            .check_out(into, Depth::default(), &CancellationToken::new())
+            .await;
         let refused = bench.readable(&refused.unwrap_err().to_string());
         writeln!(answers, "{refused}").unwrap();
     }

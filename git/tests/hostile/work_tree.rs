@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cofferdam_git::{Git, Limits, Snapshot, WorkTree};
+use cofferdam_git::{Depth, Git, Limits, Snapshot, WorkTree};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -75,7 +75,10 @@ impl Place {
         let commit = &snapshot.commit;
         let out = self.dir.path().join(format!("out-{}", commit.id()));
         fs::create_dir(&out).unwrap();
-        commit.check_out(&out, &never()).await.unwrap();
+        commit
+            .check_out(&out, Depth::default(), &never())
+            .await
+            .unwrap();
         let mut files = Vec::new();
         list(&out, &out, &mut files);
         files.sort();
@@ -298,5 +301,144 @@ async fn a_revision_is_never_an_option() {
             tree.commit_of(revision, &never()).await.unwrap().is_some(),
             "{revision}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_nested_repository_runs_nothing_however_often_it_is_seen() {
+    let place = Place::new().await;
+    place.write("a", "a");
+    place.commit();
+    let mark = place.dir.path().join("ran");
+    let evil = format!("sh -c 'touch {}; cat'", mark.display());
+    place.user(&["init", "--quiet", "-b", "main", "sub"]);
+    place.write("sub/.gitattributes", "* filter=evil");
+    place.write("sub/b", "b");
+    place.user(&["-C", "sub", "add", "-A"]);
+    place.user(&["-C", "sub", "commit", "--quiet", "-m", "nested"]);
+    for key in ["filter.evil.clean", "filter.evil.process", "core.fsmonitor"] {
+        place.user(&["-C", "sub", "config", key, &evil]);
+    }
+    // A repository may say that git is to look into it.
+    place.write(
+        ".gitmodules",
+        "[submodule \"sub\"]\npath = sub\nurl = ./sub\nignore = none\n",
+    );
+    let first = place.snapshot().await.commit.id().clone();
+    for text in ["c", "cc"] {
+        // Of another length, so that only its content tells whether it has changed.
+        place.write("sub/b", text);
+        let again = place.snapshot().await.commit.id().clone();
+        assert_eq!(
+            tree_of(&place, &first),
+            tree_of(&place, &again),
+            "its commit is the same"
+        );
+    }
+    assert!(!mark.exists(), "something of the repository was executed");
+    place.user(&["-C", "sub", "commit", "--quiet", "--allow-empty", "-m", "b"]);
+    let moved = place.snapshot().await.commit.id().clone();
+    assert_ne!(tree_of(&place, &first), tree_of(&place, &moved));
+}
+
+fn tree_of(place: &Place, commit: &cofferdam_git::CommitId) -> String {
+    let store = place.dir.path().join("snapshots/sha1");
+    let store = store.to_str().unwrap();
+    place.user(&[
+        "--git-dir",
+        store,
+        "rev-parse",
+        &format!("{commit}^{{tree}}"),
+    ])
+}
+
+#[tokio::test]
+async fn a_signed_commit_is_read_whatever_the_repository_says_of_signatures() {
+    let place = Place::new().await;
+    place.write("a", "a");
+    place.commit();
+    let object = place.user(&["cat-file", "commit", "HEAD"]);
+    let signature = "gpgsig -----BEGIN PGP SIGNATURE-----\n \n iQ==\n -----END PGP SIGNATURE-----";
+    let (headers, message) = object.split_once("\n\n").unwrap();
+    let file = place.dir.path().join("object");
+    fs::write(&file, format!("{headers}\n{signature}\n\n{message}")).unwrap();
+    let file = file.to_str().unwrap();
+    let id = place.user(&["hash-object", "-t", "commit", "-w", file]);
+    place.user(&["update-ref", "HEAD", id.trim()]);
+    let mark = place.dir.path().join("ran");
+    let program = place.dir.path().join("gpg");
+    fs::write(&program, format!("#!/bin/sh\ntouch {}\n", mark.display())).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    place.user(&["config", "gpg.program", program.to_str().unwrap()]);
+    place.user(&["config", "log.showSignature", "true"]);
+    place.user(&["log", "-1"]);
+    assert!(mark.exists(), "plain git takes the bait");
+    fs::remove_file(&mark).unwrap();
+    let head = place.tree().head(&never()).await.unwrap().unwrap();
+    assert_eq!(head.message, "One\n\nand more");
+    assert!(!mark.exists(), "something of the repository was executed");
+}
+
+#[tokio::test]
+async fn a_file_that_no_checkout_would_take_is_refused_before_it_is_read() {
+    let place = Place::new().await;
+    place.write("a", "a");
+    place.commit();
+    // A terabyte of nothing.
+    let image = fs::File::create(place.root().join("disk.img")).unwrap();
+    image.set_len(1 << 40).unwrap();
+    let dir = place.dir.path().join("snapshots");
+    let refused = place.tree().snapshot(&dir, &never()).await.unwrap_err();
+    insta::assert_snapshot!(refused, @"what is new in the work tree has more than 4294967296 bytes in its files; seen at disk.img; a .gitignore keeps it out");
+    place.write(".gitignore", "*.img");
+    place.snapshot().await;
+}
+
+#[tokio::test]
+async fn a_repository_that_git_cannot_read_is_not_taken_for_an_empty_one() {
+    let place = Place::new().await;
+    place.write("a", "a");
+    place.commit();
+    place.user(&["config", "core.repositoryFormatVersion", "99"]);
+    let refused = place.tree().head(&never()).await.unwrap_err();
+    assert!(refused.to_string().contains("99"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_snapshot_has_as_much_history_as_a_step_asks_for() {
+    let place = Place::new().await;
+    for number in 0..60 {
+        place.write("a", &number.to_string());
+        place.commit();
+    }
+    place.write("a", "changed");
+    let snapshot = place.snapshot().await;
+    let never = never();
+    for (depth, count) in [
+        (Depth::newest(1), "1"),
+        (Depth::newest(3), "3"),
+        (Depth::default(), "50"),
+        (Depth::FULL, "61"),
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        let taken = snapshot.commit.check_out(out.path(), depth, &never);
+        taken.await.unwrap();
+        let at = out.path().to_str().unwrap();
+        let counted = place.user(&["-C", at, "rev-list", "--count", "HEAD"]);
+        assert_eq!(counted.trim(), count, "{depth:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_is_kept_only_where_nobody_else_can_change_it() {
+    let place = Place::new().await;
+    place.write("a", "a");
+    let open = place.dir.path().join("open");
+    fs::create_dir(&open).unwrap();
+    let dir = open.join("ours/snapshots");
+    for (mode, is_refused) in [(0o777, true), (0o1777, false), (0o700, false)] {
+        fs::set_permissions(&open, fs::Permissions::from_mode(mode)).unwrap();
+        let taken = place.tree().snapshot(&dir, &never()).await;
+        assert_eq!(taken.is_err(), is_refused, "{mode:o}: {taken:?}");
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn step(step: StepPlan) -> StepSpec {
         services: _,
         deployment: _,
         concurrency_group: _,
-        clone: _,
+        clone,
         oidc: _,
         kind,
     } = step;
@@ -51,6 +51,7 @@ pub(super) fn step(step: StepPlan) -> StepSpec {
         name,
         line,
         max_time_secs,
+        depth: clone.depth,
         work,
     }
 }

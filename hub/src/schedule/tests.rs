@@ -1,4 +1,4 @@
-use cofferdam_protocol::job_spec::{StepSpec, Trust, WorkSpec};
+use cofferdam_protocol::job_spec::{DEPTH_UNSAID, StepSpec, Trust, WorkSpec};
 use cofferdam_protocol::proof::PublicKey;
 use cofferdam_protocol::report::JobEvent;
 use cofferdam_protocol::{Seq, StepIndex};
@@ -29,6 +29,7 @@ fn build(now: Timestamp) -> NewBuild {
         name: "Step".to_owned(),
         line: 1,
         max_time_secs: 60,
+        depth: DEPTH_UNSAID,
         work: WorkSpec::Unsupported {
             what: "nothing".to_owned(),
             line: 1,

@@ -298,6 +298,7 @@ fn step(index: u16) -> StepSpec {
         name: format!("step \"{index}\" \u{1f6a2}\n"),
         line: 3,
         max_time_secs: u64::MAX,
+        depth: None,
         work: WorkSpec::Script {
             image: "alpine".to_owned(),
             script: vec!["printf '\\0'\t\u{0}".to_owned()],

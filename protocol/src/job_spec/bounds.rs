@@ -43,11 +43,15 @@ pub fn check_steps(steps: &[StepSpec]) -> Result<(), OutOfBounds> {
             name,
             line: _,
             max_time_secs,
+            depth,
             work,
         } = step;
         within("a step's name", name.len(), 1, NAME_BYTES_MAX)?;
         if !(1..=STEP_SECS_MAX).contains(max_time_secs) {
             return Err(OutOfBounds::Size("a step's time"));
+        }
+        if *depth == Some(0) {
+            return Err(OutOfBounds::Size("a step's depth of history"));
         }
         match work {
             WorkSpec::Script {

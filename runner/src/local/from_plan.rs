@@ -22,6 +22,7 @@ pub(super) fn step(step: &StepPlan, secrets: &Secrets) -> PlannedStep {
         index,
         name,
         max_time_secs,
+        clone,
         kind,
         ..
     } = step;
@@ -38,6 +39,7 @@ pub(super) fn step(step: &StepPlan, secrets: &Secrets) -> PlannedStep {
         index: StepIndex(*index),
         name: printable(name),
         timeout: Duration::from_secs(*max_time_secs),
+        depth: clone.depth.into(),
         work,
     }
 }

@@ -58,6 +58,8 @@ pub fn plan(spec: JobSpec, remotes: &RemotePolicy) -> Result<Plan, BadOffer> {
     let reference: RefName = reference
         .parse()
         .map_err(|error: BadRefName| BadOffer::Reference(error.to_string()))?;
+    let steps: Vec<PlannedStep> = steps.into_iter().map(step).collect();
+    let depth = steps.iter().map(|step| step.depth).max();
     Ok(Plan {
         attempt,
         fence,
@@ -67,10 +69,11 @@ pub fn plan(spec: JobSpec, remotes: &RemotePolicy) -> Result<Plan, BadOffer> {
             url,
             reference,
             commit,
+            depth: depth.unwrap_or_default(),
             trust,
         },
         env,
-        steps: steps.into_iter().map(step).collect(),
+        steps,
     })
 }
 
@@ -80,6 +83,7 @@ fn step(spec: StepSpec) -> PlannedStep {
         name,
         line: _,
         max_time_secs,
+        depth,
         work,
     } = spec;
     let work = match work {
@@ -102,6 +106,7 @@ fn step(spec: StepSpec) -> PlannedStep {
         index,
         name: printable(&name),
         timeout: Duration::from_secs(max_time_secs),
+        depth: depth.into(),
         work,
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cofferdam_git::Depth;
 use cofferdam_pipeline::{Clock, Random};
 use cofferdam_protocol::StepIndex;
 
@@ -19,6 +20,8 @@ pub struct PlannedStep {
     pub name: String,
     /// Wall time.
     pub timeout: Duration,
+    /// How much history its workspace has.
+    pub depth: Depth,
     /// What to execute.
     pub work: PlannedWork,
 }

@@ -49,18 +49,6 @@ pub(super) fn exit(status: u32) -> Vec<u8> {
     )
 }
 
-/// Writes 32 random bytes to standard output.
-pub(super) fn random() -> Vec<u8> {
-    command(
-        &["random_get", "fd_write"],
-        "",
-        "(drop (call $random_get (i32.const 16) (i32.const 32)))
-         (i32.store (i32.const 0) (i32.const 16))
-         (i32.store (i32.const 4) (i32.const 32))
-         (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))",
-    )
-}
-
 /// Returns from `_start`.
 pub(super) fn nothing() -> Vec<u8> {
     command(&[], "", "")

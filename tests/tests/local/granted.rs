@@ -135,8 +135,7 @@ fn a_secret_file_is_there_for_the_step_that_was_granted_it_and_nowhere_else() ->
             ("environment", hello),
             (
                 "workspace",
-                fs("list, .", &format!("write: [out], {key}"))
-                    + "\n        artifacts: [\"**\"]",
+                fs("list, .", &format!("write: [out], {key}")) + "\n        artifacts: [\"**\"]",
             ),
             // The last one, because it ends the build.
             (

@@ -1,4 +1,5 @@
-use cofferdam_protocol::job_spec::Trust;
+use cofferdam_git::Depth;
+use cofferdam_protocol::job_spec::{DEPTH_UNSAID, Trust};
 use cofferdam_protocol::{AttemptId, BuildId, Fence, StepIndex};
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ fn spec() -> JobSpec {
             name: "Test".to_owned(),
             line: 3,
             max_time_secs: 60,
+            depth: DEPTH_UNSAID,
             work: WorkSpec::Script {
                 image: "localhost/image:1".to_owned(),
                 script: vec!["true".to_owned()],
@@ -160,5 +162,29 @@ fn a_hub_cannot_smuggle_characters_that_end_an_argument_or_a_variable() {
             why.unwrap().contains("characters that are not allowed"),
             "taken"
         );
+    }
+}
+
+#[test]
+fn a_job_fetches_the_most_history_that_one_of_its_steps_wants() {
+    for (depths, fetched) in [
+        (vec![Some(1), DEPTH_UNSAID], Depth::default()),
+        (vec![Some(200), Some(7)], Depth::newest(200)),
+        (vec![Some(200), None], Depth::FULL),
+        (vec![Some(u32::MAX)], Depth::FULL),
+    ] {
+        let mut spec = spec();
+        let one = spec.steps.pop().unwrap();
+        spec.steps = (depths.iter().copied())
+            .map(|depth| StepSpec {
+                depth,
+                ..one.clone()
+            })
+            .collect();
+        let plan = plan(spec, &RemotePolicy::default()).unwrap();
+        assert_eq!(plan.source.depth, fetched);
+        let each: Vec<Depth> = plan.steps.iter().map(|step| step.depth).collect();
+        let wanted: Vec<Depth> = depths.into_iter().map(Depth::from).collect();
+        assert_eq!(each, wanted);
     }
 }
