@@ -11,14 +11,14 @@ use cofferdam_pipeline::progress::{
 };
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::attempt::{Attempt, log_name};
 use super::{LocalBuild, outcome};
 use crate::text::chain;
 use crate::view::Event;
 
-/// What the jobs and the person say to the loop, not yet heard. Each job says two things a step.
+/// What the jobs and the person say to the loop, not yet heard. Each job says two things a step, and one at its end.
 const SAID_WAITING_MAX: usize = 64;
 
 /// What can wake the loop, beside a cancel.
@@ -31,6 +31,8 @@ pub(super) enum Said {
         /// What the executor said, if it did not pass.
         why: String,
     },
+    /// Nothing more will be said of this job.
+    Over(JobIndex),
     /// A person answered for a manual step.
     Answered(JobIndex, bool),
 }
@@ -52,6 +54,9 @@ pub(super) struct Drive {
     said: mpsc::Sender<Said>,
     hears: mpsc::Receiver<Said>,
     ended: Option<BuildEnd>,
+    /// Kills what still runs when the loop is dropped. What it ran for is forgotten, and `tasks` waits for the rest.
+    killed: CancellationToken,
+    _kills: DropGuard,
 }
 
 impl Drive {
@@ -59,6 +64,7 @@ impl Drive {
         let (progress, effects) = Progress::new(Outline::from(&build.plan))
             .expect("a plan's jobs come after what they need, and each has a step");
         let (said, hears) = mpsc::channel(SAID_WAITING_MAX);
+        let killed = CancellationToken::new();
         let drive = Self {
             build,
             progress,
@@ -71,6 +77,8 @@ impl Drive {
             said,
             hears,
             ended: None,
+            _kills: killed.clone().drop_guard(),
+            killed,
         };
         (drive, effects)
     }
@@ -107,14 +115,14 @@ impl Drive {
         match said {
             Said::StepStarted(at) => {
                 self.begun.insert(at);
-                let index = self.step(at).index;
-                self.tell(Event::StepStarted { index }).await;
                 self.apply(Happened::StepStarted(at)).await;
             }
             Said::StepEnded { at, outcome, why } => {
                 self.words.insert(at, why);
                 self.apply(Happened::StepEnded { at, outcome }).await;
             }
+            // Refused where it said how each of its steps ended.
+            Said::Over(job) => self.apply(Happened::JobLost(job)).await,
             Said::Answered(job, is_wanted) => {
                 self.is_asking = false;
                 let answer = if is_wanted {
@@ -133,7 +141,7 @@ impl Drive {
     async fn apply(&mut self, event: Happened) {
         match self.progress.apply(event) {
             Ok(effects) => self.carry_out(effects).await,
-            // An answer after a cancel, or a cancel when all was over.
+            // An answer after a cancel, a cancel when all was over, or the end of a job whose steps have ended.
             Err(refused) => tracing::debug!(%refused, "too late"),
         }
     }
@@ -173,6 +181,10 @@ impl Drive {
                 return;
             };
             if self.progress.job(job) != Some(JobState::Paused) {
+                continue;
+            }
+            if !self.build.asked.is_there() {
+                self.apply(Happened::ManualDeclined(job)).await;
                 continue;
             }
             self.is_asking = true;
@@ -218,12 +230,19 @@ impl Drive {
                 secrets: Arc::clone(&self.build.secrets),
                 masks: Arc::clone(&self.build.masks),
                 kept: Arc::clone(&self.build.kept),
+                run: self.build.run.clone(),
                 log_dir: self.build.log_dir.clone(),
                 told: self.build.told.clone(),
                 said: self.said.clone(),
                 cancel,
             };
-            self.build.tasks.spawn(attempt.run());
+            let killed = self.killed.clone();
+            self.build.tasks.spawn(async move {
+                tokio::select! {
+                    () = killed.cancelled() => {}
+                    () = attempt.run() => {}
+                }
+            });
         }
     }
 
@@ -245,13 +264,22 @@ impl Drive {
             }
         };
         for step in collected {
-            let Ok(index) = u16::try_from(step.ordinal) else {
+            // Those of an earlier run may lie beside those of one step.
+            let Some(index) = u16::try_from(step.ordinal)
+                .ok()
+                .filter(|index| self.has_step(*index))
+            else {
                 continue;
             };
             let path = format!("{LOCAL_OUTPUT_DIR}/artifacts/{}/", step.folder);
             let bytes = step.laid.bytes;
             self.tell(Event::Artifact { index, path, bytes }).await;
         }
+    }
+
+    fn has_step(&self, index: u16) -> bool {
+        let mut steps = self.build.plan.jobs.iter().flat_map(|job| &job.steps);
+        steps.any(|step| step.index == index)
     }
 
     fn step(&self, at: StepPlace) -> &StepPlan {
