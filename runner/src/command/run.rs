@@ -18,7 +18,7 @@ use cofferdam_pipeline::progress::BuildEnd;
 use cofferdam_pipeline::{
     ChangedFiles, Outcome, PIPELINE_FILE_NAMES, Plan, Push, Resolution, resolve,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -45,8 +45,9 @@ const CANCELLED: u8 = 130;
 /// Digits of a commit's id that people are shown.
 const ID_CHARS_SHOWN: usize = 10;
 
-/// How long the end waits for what is still being tidied up.
-const TIDY_MAX: Duration = Duration::from_secs(5);
+/// How long the end waits for what is still being tidied up: an engine that is asked to remove a container gives it the
+/// ten seconds of `docker stop`. What is left then the next run removes.
+const TIDY_MAX: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -101,57 +102,41 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
     let cancel = CancellationToken::new();
     let git = Git::find(&environment.search_path()).context("there is no git on this host")?;
     let git = Git::open(&git, Limits::default()).await?;
-    let tree = git
-        .work_tree(Path::new("."))?
-        .context("this directory is in no git work tree")?;
-    let place = take_place(&tree, environment)?;
-    let head = tree.head(&cancel).await?;
-    let snapshot = snapshot(args, &tree, place.path(), &cancel).await?;
-    let checked_out = head.as_ref().and_then(|head| head.branch.as_deref());
-    let push = args.push.push(checked_out)?;
-    let changed = changed(args, &tree, &snapshot, &cancel).await?;
-    let Some(whole) = plan(&snapshot, &push, changed.as_deref()).await? else {
+    let Some(chosen) = Chosen::by(args, &git, environment, &cancel).await? else {
         return Ok(ExitCode::FAILURE);
-    };
-    let plan = match &args.step {
-        Some(step) => one_step(whole.clone(), step)?,
-        None => whole.clone(),
     };
     let secrets = args.secrets.read(environment)?;
     let masks = Masks::new(&secrets).context("the secrets cannot be masked")?;
+    let place = &chosen.place;
     let config = Config::load(args.config.as_deref(), place.path())?;
     // From here on something of the last run may be removed, so what is wrong with the arguments was said before.
     let commands = commands(args);
-    let kept = kept(args, (&whole, &plan), &place, &commands)?;
+    let kept = kept(args, &chosen, &commands)?;
+    let log_dir = output::prepare(chosen.tree.root(), args.step.is_none())?;
     let tasks = TaskTracker::new();
     let modules = environment.module_cache_dir();
-    let steps = wiring::steps(
-        git,
-        &config,
-        (place.path(), &modules),
-        (environment, &tasks),
-    )
-    .await?;
+    let own = (environment, &tasks);
+    let steps = wiring::steps(git, &config, (place.path(), &modules), own).await?;
     let (told, events) = Teller::new();
     let began = told.began();
     told.tell(Event::Began {
-        pipeline: plan.selected.clone(),
-        commit: what(&snapshot),
+        pipeline: chosen.plan.selected.clone(),
+        commit: what(&chosen.snapshot),
         commands,
-        steps: rows(&plan),
+        steps: rows(&chosen.plan),
     })
     .await;
     let build = LocalBuild {
         secrets: Arc::new(secrets),
         masks: Arc::new(masks),
-        facts: Arc::new(facts(&tree, push, &snapshot, (&plan, &cancel)).await?),
+        facts: Arc::new(facts(&chosen, &cancel).await?),
         kept,
-        project: tree.root().to_owned(),
-        commit: snapshot.commit,
+        project: chosen.tree.root().to_owned(),
+        commit: chosen.snapshot.commit.clone(),
         steps: Arc::new(steps),
         run: place.run().to_owned(),
         slots: usize::from(config.slots),
-        log_dir: output::prepare(tree.root(), args.step.is_none())?,
+        log_dir,
         log_dir_shown: format!("{LOCAL_OUTPUT_DIR}/logs"),
         told,
         asked: Arc::new(Person {
@@ -159,20 +144,24 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
         }),
         cancel: cancel.clone(),
         tasks: tasks.clone(),
-        plan,
+        plan: chosen.plan.clone(),
     };
     // In a task of its own: a terminal that the user stopped stops whoever writes to it.
-    let looking_on = tokio::spawn(look_on(view(args, environment), events, began));
+    let looking_on = tasks.spawn(look_on(view(args, environment), events, began));
     let run = async {
         let end = build.run().await;
         // A panic in there was told where it happened.
         let _shown = looking_on.await;
         end
     };
-    let end = until_the_end(run, &cancel).await?;
+    let mut signals = Signals::new()?;
+    let end = until_the_end(run, &mut signals, &cancel).await;
     tasks.close();
-    // What is left are containers that are being removed.
-    let _late = tokio::time::timeout(TIDY_MAX, tasks.wait()).await;
+    tokio::select! {
+        // What is left are containers that are being removed.
+        _late = tokio::time::timeout(TIDY_MAX, tasks.wait()) => {}
+        () = signals.next() => {}
+    }
     Ok(match end {
         BuildEnd::Passed => ExitCode::SUCCESS,
         BuildEnd::Failed | BuildEnd::Error => ExitCode::FAILURE,
@@ -180,25 +169,92 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
     })
 }
 
+/// What is to run, and on what.
+struct Chosen {
+    tree: WorkTree,
+    place: Place,
+    snapshot: Snapshot,
+    push: Push,
+    /// Before a step was picked out of it.
+    whole: Plan,
+    plan: Plan,
+}
+
+impl Chosen {
+    /// By the arguments; `None` if the file is refused, which was said.
+    async fn by(
+        args: &RunArgs,
+        git: &Git,
+        environment: &Environment,
+        cancel: &CancellationToken,
+    ) -> anyhow::Result<Option<Self>> {
+        let tree = git
+            .work_tree(Path::new("."))?
+            .context("this directory is in no git work tree")?;
+        let place = take_place(&tree, environment)?;
+        let head = tree.head(cancel).await?;
+        let snapshot = snapshot(args, &tree, place.path(), cancel).await?;
+        let checked_out = head.as_ref().and_then(|head| head.branch.as_deref());
+        let push = args.push.push(checked_out)?;
+        let changed = changed(args, &tree, &snapshot, cancel).await?;
+        let Some(whole) = plan(&snapshot, &push, changed.as_deref()).await? else {
+            return Ok(None);
+        };
+        let plan = match &args.step {
+            Some(step) => one_step(whole.clone(), step)?,
+            None => whole.clone(),
+        };
+        Ok(Some(Self {
+            tree,
+            place,
+            snapshot,
+            push,
+            whole,
+            plan,
+        }))
+    }
+}
+
 /// Runs to the end. The first signal cancels the build: scripts get their grace and after-scripts run. The second one
-/// ends the program, and with it everything that it started.
+/// kills what still runs.
 async fn until_the_end(
     run: impl Future<Output = BuildEnd>,
+    signals: &mut Signals,
     cancel: &CancellationToken,
-) -> anyhow::Result<BuildEnd> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+) -> BuildEnd {
     tokio::pin!(run);
     loop {
         tokio::select! {
-            end = &mut run => return Ok(end),
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            end = &mut run => return end,
+            () = signals.next() => {}
         }
         if cancel.is_cancelled() {
-            return Ok(BuildEnd::Cancelled);
+            return BuildEnd::Cancelled;
         }
         cancel.cancel();
+    }
+}
+
+/// What asks a run to end: Ctrl-C, or whoever ends processes.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// From here on the signals end nothing by themselves.
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 
@@ -348,12 +404,10 @@ async fn plan(
 }
 
 /// What steps keep. One step alone gets what the last run of the others left, and cannot run without its module.
-fn kept(
-    args: &RunArgs,
-    (whole, plan): (&Plan, &Plan),
-    place: &Place,
-    commands: &Commands,
-) -> anyhow::Result<Arc<Kept>> {
+fn kept(args: &RunArgs, chosen: &Chosen, commands: &Commands) -> anyhow::Result<Arc<Kept>> {
+    let Chosen {
+        place, whole, plan, ..
+    } = chosen;
     let alone = args.step.is_some().then(|| commands.clone());
     let kept = Kept::open(place, whole, alone, Arc::new(SystemClock))
         .with_context(|| format!("could not use {}", place.path().display()))?;
@@ -371,12 +425,14 @@ fn kept(
 }
 
 /// What steps may know of the build. The owner and the name are those of the remote, if there is one.
-async fn facts(
-    tree: &WorkTree,
-    push: Push,
-    snapshot: &Snapshot,
-    (plan, cancel): (&Plan, &CancellationToken),
-) -> anyhow::Result<Facts> {
+async fn facts(chosen: &Chosen, cancel: &CancellationToken) -> anyhow::Result<Facts> {
+    let Chosen {
+        tree,
+        snapshot,
+        push,
+        plan,
+        ..
+    } = chosen;
     let origin = tree.origin(cancel).await?;
     let mut names = origin
         .as_deref()
@@ -391,7 +447,7 @@ async fn facts(
         .unwrap_or_default();
     Ok(Facts {
         commit: snapshot.commit.id().as_str().to_owned(),
-        reference: push.reference,
+        reference: push.reference.clone(),
         owner: names.next().unwrap_or_default(),
         slug,
         custom: plan.variables.clone(),

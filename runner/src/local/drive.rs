@@ -42,6 +42,8 @@ pub(super) struct Drive {
     progress: Progress,
     /// Jobs that may start and have no slot yet.
     waiting: VecDeque<JobIndex>,
+    /// How many of them, from the first, it was told of.
+    told_waiting: usize,
     /// What ends each running job.
     running: BTreeMap<JobIndex, CancellationToken>,
     /// Manual jobs that nobody was asked about yet: one question is open at a time.
@@ -69,6 +71,7 @@ impl Drive {
             build,
             progress,
             waiting: VecDeque::new(),
+            told_waiting: 0,
             running: BTreeMap::new(),
             questions: VecDeque::new(),
             is_asking: false,
@@ -88,6 +91,7 @@ impl Drive {
         let mut is_cancelled = false;
         loop {
             self.fill_slots();
+            self.tell_who_waits().await;
             self.ask_next().await;
             if let Some(end) = self.ended {
                 self.collect().await;
@@ -204,11 +208,27 @@ impl Drive {
         }
     }
 
+    async fn tell_who_waits(&mut self) {
+        let jobs: Vec<JobIndex> = self.waiting.range(self.told_waiting..).copied().collect();
+        self.told_waiting = self.waiting.len();
+        for job in jobs {
+            // One that was stopped meanwhile waits for nothing.
+            if self.progress.job(job) == Some(JobState::Ready)
+                && let Some(&step) = self.progress.steps_to_run(job).first()
+            {
+                let index = self.step(StepPlace { job, step }).index;
+                let why = format!("every slot is taken (slots = {})", self.build.slots);
+                self.tell(Event::Waiting { index, why }).await;
+            }
+        }
+    }
+
     fn fill_slots(&mut self) {
         while self.running.len() < self.build.slots {
             let Some(job) = self.waiting.pop_front() else {
                 return;
             };
+            self.told_waiting = self.told_waiting.saturating_sub(1);
             // It may have been stopped while it waited for its slot.
             if self.progress.apply(Happened::JobStarted(job)).is_err() {
                 continue;

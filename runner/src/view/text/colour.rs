@@ -18,10 +18,8 @@ const ESCAPE: u8 = 0x1b;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::view) struct Look {
     colour: Option<Colour>,
-    is_strong: bool,
-    is_dim: bool,
-    is_italic: bool,
-    is_underlined: bool,
+    /// Strong, dim, italic and underlined, whose numbers are 1 to 4.
+    strokes: [bool; 4],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +36,7 @@ impl Look {
     /// Our parameters for it; empty for plain text.
     pub(in crate::view) fn code(self) -> String {
         let mut code = String::new();
-        for (is_wanted, number) in [
-            (self.is_strong, 1),
-            (self.is_dim, 2),
-            (self.is_italic, 3),
-            (self.is_underlined, 4),
-        ] {
+        for (number, is_wanted) in (1..).zip(self.strokes) {
             if is_wanted {
                 put(&mut code, number);
             }
@@ -73,7 +66,7 @@ impl Look {
                 // Of the background and the underline; what follows belongs to it.
                 (Some(48 | 58), []) => _ = colour(&mut codes),
                 (Some(38), parts) => look.colour = colour_of_parts(parts).or(look.colour),
-                (Some(4), [kind]) => look.is_underlined = number(kind) != Some(0),
+                (Some(4), [kind]) => look.strokes[3] = number(kind) != Some(0),
                 (Some(code), []) => look.set(code),
                 _ => {}
             }
@@ -84,13 +77,10 @@ impl Look {
     fn set(&mut self, code: u8) {
         match code {
             0 => *self = Self::default(),
-            1 => self.is_strong = true,
-            2 => self.is_dim = true,
-            3 => self.is_italic = true,
-            4 => self.is_underlined = true,
-            22 => (self.is_strong, self.is_dim) = (false, false),
-            23 => self.is_italic = false,
-            24 => self.is_underlined = false,
+            1..=4 => self.strokes[usize::from(code) - 1] = true,
+            22 => self.strokes[..2].fill(false),
+            23 => self.strokes[2] = false,
+            24 => self.strokes[3] = false,
             30..=37 | 90..=97 => self.colour = Some(Colour::Basic(code)),
             39 => self.colour = None,
             _ => {}
@@ -184,10 +174,12 @@ mod tests {
     use super::*;
 
     fn shown(line: &str) -> String {
-        pieces(line.as_bytes())
-            .filter(|(_, piece)| !piece.is_empty())
-            .map(|(look, piece)| format!("<{}>{}", look.code(), String::from_utf8_lossy(piece)))
-            .collect()
+        let mut shown = String::new();
+        for (look, piece) in pieces(line.as_bytes()).filter(|(_, piece)| !piece.is_empty()) {
+            let text = String::from_utf8_lossy(piece);
+            write!(shown, "<{}>{text}", look.code()).unwrap();
+        }
+        shown
     }
 
     #[test]
