@@ -7,7 +7,8 @@
 mod before;
 
 use std::fs::{self, DirBuilder};
-use std::io;
+use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +30,9 @@ const CHANGED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Bytes of `.git` files and `info/exclude` that are read. Real ones have a few hundred.
 const SMALL_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Bytes of an index that is copied: a million files have some 150 MB.
+const INDEX_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
 /// Where a local run leaves its artifacts and logs: never part of a snapshot.
 pub const LOCAL_OUTPUT_DIR: &str = ".cofferdam";
@@ -177,7 +181,8 @@ impl WorkTree {
         }
     }
 
-    /// Takes a snapshot: all tracked files as they are now, and all untracked ones that are not ignored.
+    /// Takes a snapshot: all tracked files as they are now, and all untracked ones that are not ignored. A file that git is
+    /// told not to look at (sparse checkout, `skip-worktree`) is as in the index.
     ///
     /// `dir` is a directory of ours for this work tree; it is made if it is missing and makes the next snapshot fast.
     /// On cancel it stays usable.
@@ -189,6 +194,12 @@ impl WorkTree {
         let store = self.prepare(dir, cancel).await?;
         let head = self.commit_of("HEAD", cancel).await?;
         let repository = store.git_dir(&self.kind(cancel).await?);
+        self.begin_index(&repository)
+            .map_err(|source| GitError::Disk {
+                what: "read the index",
+                path: self.git_dir.join("index"),
+                source,
+            })?;
         self.forget_nested(&repository, cancel).await?;
         self.measure_new(&repository, cancel).await?;
         let call = (self.writing("read the work tree", &repository)).args(["add", "--all"]);
@@ -311,6 +322,34 @@ impl WorkTree {
         let ignored = read_small(&common.join("info/exclude"))?.unwrap_or_default();
         let ignored = format!("{ignored}\n/{LOCAL_OUTPUT_DIR}/\n");
         fs::write(repository.join("info/exclude"), ignored)
+    }
+
+    /// Begins our index as a copy of the user's, which knows what is tracked although it is ignored, and what a sparse
+    /// checkout leaves out. An entry is trusted if its file is older than the index, so the copy has the index's own time.
+    /// Of a split one the other half is missing: then ours begins empty, as where there is none.
+    fn begin_index(&self, repository: &Path) -> io::Result<()> {
+        let ours = repository.join("index");
+        remove_if_there(&ours)?;
+        let theirs = match fs::File::open(self.git_dir.join("index")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
+        };
+        let found = theirs.metadata()?;
+        if found.len() > INDEX_BYTES_MAX || self.has_split_index()? {
+            return Ok(());
+        }
+        let mut copy = fs::File::create_new(&ours)?;
+        io::copy(&mut theirs.take(INDEX_BYTES_MAX), &mut copy)?;
+        copy.set_modified(found.modified()?)
+    }
+
+    fn has_split_index(&self) -> io::Result<bool> {
+        for entry in fs::read_dir(&self.git_dir)? {
+            if entry?.file_name().as_bytes().starts_with(b"sharedindex.") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn line(&self, call: Call<'_>, cancel: &CancellationToken) -> Result<String, GitError> {

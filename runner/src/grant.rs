@@ -173,7 +173,14 @@ impl Grants {
                 Mode::empty(),
                 ResolveFlags::empty(),
             )
-            .map_err(|error| why_not(error).to_owned())
+            .map_err(|error| match (error, wanted.access) {
+                // Whether a file or a directory is meant, nobody said; so nothing is made here.
+                (Errno::NOENT, Access::Write) => {
+                    let path = wanted.host.display();
+                    format!("there is no `{path}` yet; make it first, as a directory or a file")
+                }
+                (error, _) => why_not(error).to_owned(),
+            })
         })
     }
 

@@ -11,6 +11,7 @@ mod facts;
 mod from_plan;
 mod kept;
 mod outcome;
+mod place;
 mod sink;
 
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ use crate::view::{Event, Told};
 pub use facts::Facts;
 pub use kept::Kept;
 pub use outcome::rows;
+pub use place::Place;
 
 /// Events that nobody has looked at yet. A slow terminal slows the steps down; nothing is lost.
 const EVENTS_WAITING_MAX: usize = 256;
@@ -58,6 +60,8 @@ pub struct LocalBuild {
     pub kept: Arc<Kept>,
     /// The user's work tree: artifacts are laid out below its `.cofferdam` at the end.
     pub project: PathBuf,
+    /// A name that no other run in this work tree ever had.
+    pub run: String,
     /// Jobs at once.
     pub slots: usize,
     /// Where each step's whole log goes; made by the caller.
@@ -104,13 +108,16 @@ impl Teller {
 /// Answers for steps that wait for a person.
 #[async_trait]
 pub trait Asked: Send + Sync + std::fmt::Debug {
+    /// Whether there is anybody. Where there is nobody, no question is asked, and the step does not start.
+    fn is_there(&self) -> bool;
+
     /// Whether the step is to start. Cancel-safe: a dropped question is withdrawn.
     async fn may_start(&self, step: &str) -> bool;
 }
 
 impl LocalBuild {
     /// Runs the build to its end. On cancel it returns when everything that ran is gone. Dropping the future kills
-    /// what runs, without waiting for it.
+    /// what runs, without grace and without waiting for it: [`Self::tasks`] does.
     pub async fn run(self) -> BuildEnd {
         let (drive, first) = drive::Drive::new(self);
         drive.run(first).await

@@ -11,13 +11,15 @@
 //! Everything here is a function from events, times and sizes to text; only [`show`] waits and writes.
 //!
 //! A line of Cofferdam begins with `▌` and a line of a step with `│`. What comes from a repository, a step's
-//! name included, is shown and never obeyed: control characters, escapes, marks that reorder text, and `▌`
-//! itself appear by their number, so that no byte of a step can pass for a line of ours, not even where a
-//! terminal wraps a line.
+//! name included, is shown and never obeyed: control characters, escapes, marks that reorder text, and block
+//! elements such as `▌` itself appear by their number, so that no byte of a step can pass for a line of ours,
+//! not even where a terminal wraps a line. One thing of a log is understood: the colours of text. Where there
+//! is colour, a line has them up to its end; elsewhere they are left out.
 //!
 //! Absent on purpose: the whole log (the local run keeps it in a file and tells its path), the question of
 //! a manual step (asked here, answered elsewhere), signals, the environment, and a clock.
 
+mod commands;
 mod event;
 mod json;
 mod model;
@@ -32,6 +34,7 @@ mod tests;
 
 use std::time::Duration;
 
+pub use self::commands::Commands;
 pub use self::event::{Event, Outcome, Row, RunState};
 pub use self::json::Json;
 pub use self::model::Model;

@@ -1,37 +1,39 @@
 //! `cofferdam run`: the pipeline of a work tree, here, without a hub.
 
+mod output;
+mod person;
+mod pick;
 mod secrets;
 
-use std::fs;
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use async_trait::async_trait;
 use clap::Args;
 use cofferdam_git::{Git, GitError, LOCAL_OUTPUT_DIR, Limits, Snapshot, TreePath, WorkTree};
 use cofferdam_pipeline::progress::BuildEnd;
 use cofferdam_pipeline::{
     ChangedFiles, Outcome, PIPELINE_FILE_NAMES, Plan, Push, Resolution, resolve,
 };
-use sha2::{Digest as _, Sha256};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::person::Person;
+use self::pick::one_step;
 use self::secrets::SecretArgs;
 use super::pushed::PushArgs;
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, Environment};
-use crate::local::{Asked, Facts, Kept, LocalBuild, Teller, rows};
+use crate::local::{Facts, Kept, LocalBuild, Place, Teller, rows};
 use crate::mask::Masks;
 use crate::text::printable;
-use crate::view::{Event, Screen, Told, View, show, size_of};
+use crate::view::{Commands, Event, Screen, Told, View, show, size_of};
 use crate::wiring;
 
 /// Bytes of a pipeline file that are read. The language's own bound is below it, and says so.
@@ -43,8 +45,9 @@ const CANCELLED: u8 = 130;
 /// Digits of a commit's id that people are shown.
 const ID_CHARS_SHOWN: usize = 10;
 
-/// How long the end waits for what is still being tidied up.
-const TIDY_MAX: Duration = Duration::from_secs(5);
+/// How long the end waits for what is still being tidied up: an engine that is asked to remove a container gives it the
+/// ten seconds of `docker stop`. What is left then the next run removes.
+const TIDY_MAX: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -99,64 +102,67 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
     let cancel = CancellationToken::new();
     let git = Git::find(&environment.search_path()).context("there is no git on this host")?;
     let git = Git::open(&git, Limits::default()).await?;
-    let tree = git
-        .work_tree(Path::new("."))?
-        .context("this directory is in no git work tree")?;
-    let dir = place(&tree, environment);
-    let head = tree.head(&cancel).await?;
-    let snapshot = snapshot(args, &tree, &dir, &cancel).await?;
-    let checked_out = head.as_ref().and_then(|head| head.branch.as_deref());
-    let push = args.push.push(checked_out)?;
-    let changed = changed(args, &tree, &snapshot, &cancel).await?;
-    let Some(whole) = plan(&snapshot, &push, changed.as_deref()).await? else {
+    let Some(chosen) = Chosen::by(args, &git, environment, &cancel).await? else {
         return Ok(ExitCode::FAILURE);
-    };
-    let kept = kept(args, &whole, &dir)?;
-    let plan = match &args.step {
-        Some(step) => one_step(whole, step)?,
-        None => whole,
     };
     let secrets = args.secrets.read(environment)?;
     let masks = Masks::new(&secrets).context("the secrets cannot be masked")?;
-    let config = Config::load(args.config.as_deref(), &dir)?;
+    let place = &chosen.place;
+    let config = Config::load(args.config.as_deref(), place.path())?;
+    // From here on something of the last run may be removed, so what is wrong with the arguments was said before.
+    let commands = commands(args);
+    let kept = kept(args, &chosen, &commands)?;
+    let log_dir = output::prepare(chosen.tree.root(), args.step.is_none())?;
     let tasks = TaskTracker::new();
     let modules = environment.module_cache_dir();
-    let steps = wiring::steps(git, &config, (&dir, &modules), (environment, &tasks)).await?;
+    let own = (environment, &tasks);
+    let steps = wiring::steps(git, &config, (place.path(), &modules), own).await?;
     let (told, events) = Teller::new();
     let began = told.began();
     told.tell(Event::Began {
-        pipeline: plan.selected.clone(),
-        commit: what(&snapshot),
-        command: command(args),
-        steps: rows(&plan),
+        pipeline: chosen.plan.selected.clone(),
+        commit: what(&chosen.snapshot),
+        commands,
+        steps: rows(&chosen.plan),
     })
     .await;
     let build = LocalBuild {
         secrets: Arc::new(secrets),
         masks: Arc::new(masks),
-        facts: Arc::new(facts(&tree, push, &snapshot, (&plan, &cancel)).await?),
+        facts: Arc::new(facts(&chosen, &cancel).await?),
         kept,
-        project: tree.root().to_owned(),
-        commit: snapshot.commit,
-        base: snapshot.base,
+        project: chosen.tree.root().to_owned(),
+        commit: chosen.snapshot.commit.clone(),
+        base: chosen.snapshot.base.clone(),
         steps: Arc::new(steps),
+        run: place.run().to_owned(),
         slots: usize::from(config.slots),
-        log_dir: log_dir(&tree)?,
+        log_dir,
         log_dir_shown: format!("{LOCAL_OUTPUT_DIR}/logs"),
         told,
-        asked: Arc::new(Terminal),
+        asked: Arc::new(Person {
+            sees_the_view: args.events.is_none() && io::stdout().is_terminal(),
+        }),
         cancel: cancel.clone(),
         tasks: tasks.clone(),
-        plan,
+        plan: chosen.plan.clone(),
     };
-    let end = until_the_end(
-        async { tokio::join!(build.run(), look_on(args, environment, events, began)).0 },
-        &cancel,
-    )
-    .await?;
+    // In a task of its own: a terminal that the user stopped stops whoever writes to it.
+    let looking_on = tasks.spawn(look_on(view(args, environment), events, began));
+    let run = async {
+        let end = build.run().await;
+        // A panic in there was told where it happened.
+        let _shown = looking_on.await;
+        end
+    };
+    let mut signals = Signals::new()?;
+    let end = until_the_end(run, &mut signals, &cancel).await;
     tasks.close();
-    // What is left are containers that are being removed.
-    let _late = tokio::time::timeout(TIDY_MAX, tasks.wait()).await;
+    tokio::select! {
+        // What is left are containers that are being removed.
+        _late = tokio::time::timeout(TIDY_MAX, tasks.wait()) => {}
+        () = signals.next() => {}
+    }
     Ok(match end {
         BuildEnd::Passed => ExitCode::SUCCESS,
         BuildEnd::Failed | BuildEnd::Error => ExitCode::FAILURE,
@@ -164,42 +170,108 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
     })
 }
 
+/// What is to run, and on what.
+struct Chosen {
+    tree: WorkTree,
+    place: Place,
+    snapshot: Snapshot,
+    push: Push,
+    /// Before a step was picked out of it.
+    whole: Plan,
+    plan: Plan,
+}
+
+impl Chosen {
+    /// By the arguments; `None` if the file is refused, which was said.
+    async fn by(
+        args: &RunArgs,
+        git: &Git,
+        environment: &Environment,
+        cancel: &CancellationToken,
+    ) -> anyhow::Result<Option<Self>> {
+        let tree = git
+            .work_tree(Path::new("."))?
+            .context("this directory is in no git work tree")?;
+        let place = take_place(&tree, environment)?;
+        let head = tree.head(cancel).await?;
+        let snapshot = snapshot(args, &tree, place.path(), cancel).await?;
+        let checked_out = head.as_ref().and_then(|head| head.branch.as_deref());
+        let push = args.push.push(checked_out)?;
+        let changed = changed(args, &tree, &snapshot, cancel).await?;
+        let Some(whole) = plan(&snapshot, &push, changed.as_deref()).await? else {
+            return Ok(None);
+        };
+        let plan = match &args.step {
+            Some(step) => one_step(whole.clone(), step)?,
+            None => whole.clone(),
+        };
+        Ok(Some(Self {
+            tree,
+            place,
+            snapshot,
+            push,
+            whole,
+            plan,
+        }))
+    }
+}
+
 /// Runs to the end. The first signal cancels the build: scripts get their grace and after-scripts run. The second one
-/// ends the program, and with it everything that it started.
+/// kills what still runs.
 async fn until_the_end(
     run: impl Future<Output = BuildEnd>,
+    signals: &mut Signals,
     cancel: &CancellationToken,
-) -> anyhow::Result<BuildEnd> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+) -> BuildEnd {
     tokio::pin!(run);
     loop {
         tokio::select! {
-            end = &mut run => return Ok(end),
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            end = &mut run => return end,
+            () = signals.next() => {}
         }
         if cancel.is_cancelled() {
-            return Ok(BuildEnd::Cancelled);
+            return BuildEnd::Cancelled;
         }
         cancel.cancel();
     }
 }
 
-/// Shows what happens on standard output, in the way that was asked for and that it is fit for.
-async fn look_on(
-    args: &RunArgs,
-    environment: &Environment,
-    events: mpsc::Receiver<Told>,
-    began: Instant,
-) {
+/// What asks a run to end: Ctrl-C, or whoever ends processes.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// From here on the signals end nothing by themselves.
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// The way to show a run that was asked for, and that standard output is fit for.
+fn view(args: &RunArgs, environment: &Environment) -> View {
     let is_terminal = io::stdout().is_terminal();
     let is_coloured = is_terminal && !environment.wants_no_colour();
-    let view = match args.events {
+    match args.events {
         Some(EventFormat::Json) => View::json(),
         None if is_terminal && !args.plain => View::terminal(is_coloured),
         None => View::plain(is_coloured),
-    };
+    }
+}
+
+/// Shows what happens on standard output.
+async fn look_on(view: View, events: mpsc::Receiver<Told>, began: Instant) {
     let screen = Screen {
         out: &mut io::stdout(),
         size: &|| size_of(io::stdout()),
@@ -221,37 +293,39 @@ fn what(snapshot: &Snapshot) -> String {
     }
 }
 
-/// The command line that runs the same, without `--step`.
-fn command(args: &RunArgs) -> String {
+/// The command lines that run the same again. How it is shown is no part of them.
+fn commands(args: &RunArgs) -> Commands {
     let RunArgs {
         push,
         commit,
-        step: _,
+        step,
         since,
         secrets,
         plain: _,
         events: _,
-        config: _,
+        config,
     } = args;
-    let mut line = "cofferdam run".to_owned();
+    let config = config.as_ref().map(|path| path.display().to_string());
     let mut words = push.words();
-    for (option, value) in [("--commit", commit), ("--since", since)] {
+    for (option, value) in [
+        ("--commit", commit),
+        ("--since", since),
+        ("--config", &config),
+    ] {
         words.extend(value.clone().map(|value| (option, value)));
     }
-    for (option, value) in words {
-        line.extend([" ", option, " ", &printable(&value)]);
-    }
-    line.push_str(&secrets.words());
-    line
+    words.extend(secrets.words());
+    Commands::of_run(&words, step.as_deref())
 }
 
-/// A directory of ours for this work tree: snapshots, and the workspaces of steps that run.
-fn place(tree: &WorkTree, environment: &Environment) -> PathBuf {
-    let hash = Sha256::digest(tree.root().as_os_str().as_encoded_bytes());
-    environment
-        .cache_dir()
-        .join("local")
-        .join(&data_encoding::HEXLOWER.encode(&hash)[..16])
+/// The directory of ours for this work tree.
+fn take_place(tree: &WorkTree, environment: &Environment) -> anyhow::Result<Place> {
+    let all = environment.cache_dir().join("local");
+    let mut run = [0; 8];
+    getrandom::fill(&mut run).context("the system gives no random bytes")?;
+    let run = data_encoding::HEXLOWER.encode(&run);
+    Place::take(&all, tree.root(), SystemClock.now(), run)
+        .with_context(|| format!("could not use {}", all.display()))
 }
 
 async fn snapshot(
@@ -330,51 +404,36 @@ async fn plan(
     }
 }
 
-/// What steps keep. One step alone gets what the last run of the others left.
-fn kept(args: &RunArgs, whole: &Plan, dir: &Path) -> anyhow::Result<Arc<Kept>> {
-    let is_fresh = args.step.is_none();
-    let kept = Kept::open(dir, whole, is_fresh, Arc::new(SystemClock))
-        .with_context(|| format!("could not use {}", dir.display()))?;
+/// What steps keep. One step alone gets what the last run of the others left, and cannot run without its module.
+fn kept(args: &RunArgs, chosen: &Chosen, commands: &Commands) -> anyhow::Result<Arc<Kept>> {
+    let Chosen {
+        place, whole, plan, ..
+    } = chosen;
+    let alone = args.step.is_some().then(|| commands.clone());
+    let kept = Kept::open(place, whole, alone, Arc::new(SystemClock))
+        .with_context(|| format!("could not use {}", place.path().display()))?;
+    let mut steps = plan.jobs.iter().flat_map(|job| &job.steps);
+    if let Some((step, from)) = steps.find_map(|step| Some((step, kept.lacks_module_of(step)?))) {
+        let command = commands.of_step(&from);
+        let command = command.as_deref().or(commands.whole());
+        bail!(
+            "{:?} runs a module that {from:?} makes, and that step has not run here; run it first: {}",
+            printable(&step.name),
+            command.unwrap_or("cofferdam run"),
+        );
+    }
     Ok(Arc::new(kept))
 }
 
-/// Leaves the one step of this name in the plan.
-fn one_step(mut plan: Plan, name: &str) -> anyhow::Result<Plan> {
-    let names: Vec<String> = plan
-        .jobs
-        .iter()
-        .flat_map(|job| job.steps.iter().map(|step| printable(&step.name)))
-        .collect();
-    let mut found = std::mem::take(&mut plan.jobs)
-        .into_iter()
-        .filter_map(|mut job| {
-            job.steps.retain(|step| step.name == name);
-            job.needs.clear();
-            (!job.steps.is_empty()).then_some(job)
-        });
-    let Some(mut job) = found.next() else {
-        bail!(
-            "there is no step {:?} in {}; there are: {}",
-            printable(name),
-            plan.selected,
-            names.join(", ")
-        );
-    };
-    if job.steps.len() > 1 || found.next().is_some() {
-        bail!("more than one step is called {:?}", printable(name));
-    }
-    job.steps.truncate(1);
-    plan.jobs = vec![job];
-    Ok(plan)
-}
-
 /// What steps may know of the build. The owner and the name are those of the remote, if there is one.
-async fn facts(
-    tree: &WorkTree,
-    push: Push,
-    snapshot: &Snapshot,
-    (plan, cancel): (&Plan, &CancellationToken),
-) -> anyhow::Result<Facts> {
+async fn facts(chosen: &Chosen, cancel: &CancellationToken) -> anyhow::Result<Facts> {
+    let Chosen {
+        tree,
+        snapshot,
+        push,
+        plan,
+        ..
+    } = chosen;
     let origin = tree.origin(cancel).await?;
     let mut names = origin
         .as_deref()
@@ -389,50 +448,9 @@ async fn facts(
         .unwrap_or_default();
     Ok(Facts {
         commit: snapshot.commit.id().as_str().to_owned(),
-        reference: push.reference,
+        reference: push.reference.clone(),
         owner: names.next().unwrap_or_default(),
         slug,
         custom: plan.variables.clone(),
     })
-}
-
-/// A fresh directory for the logs of this run; those of the last one are removed.
-fn log_dir(tree: &WorkTree) -> anyhow::Result<PathBuf> {
-    let output = tree.root().join(LOCAL_OUTPUT_DIR);
-    let logs = output.join("logs");
-    // The repository may hold a link of that name, to anywhere.
-    if fs::symlink_metadata(&output).is_ok_and(|found| !found.is_dir()) {
-        bail!("{} is not a directory", output.display());
-    }
-    let made = || {
-        fs::create_dir_all(&output)?;
-        match fs::remove_dir_all(&logs) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        fs::create_dir(&logs)
-    };
-    made().with_context(|| format!("could not make {}", logs.display()))?;
-    Ok(logs)
-}
-
-/// Asks whoever sits at the terminal; where there is none, a manual step is not started.
-#[derive(Debug)]
-struct Terminal;
-
-#[async_trait]
-impl Asked for Terminal {
-    async fn may_start(&self, step: &str) -> bool {
-        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-            return false;
-        }
-        let question = format!("start the manual step {:?}? [y/N] ", printable(step));
-        let answered = tokio::task::spawn_blocking(move || {
-            write!(io::stderr(), "{question}")?;
-            let mut answer = String::new();
-            io::stdin().lock().read_line(&mut answer)?;
-            Ok::<_, io::Error>(matches!(answer.trim(), "y" | "Y" | "yes"))
-        });
-        matches!(answered.await, Ok(Ok(true)))
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use cofferdam_git::Commit;
 use cofferdam_pipeline::progress::{JobIndex, StepOutcome, StepPlace};
 use cofferdam_pipeline::{StepKind, StepPlan};
 use cofferdam_protocol::report::StepResult;
+use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +21,7 @@ use super::{Facts, Kept, Teller, from_plan, outcome};
 use crate::mask::Masks;
 use crate::secrets::Secrets;
 use crate::step::{Site, Steps, tell_the_end};
+use crate::view::Event;
 
 /// A job that was given a slot.
 pub(super) struct Attempt {
@@ -32,6 +35,8 @@ pub(super) struct Attempt {
     pub(super) secrets: Arc<Secrets>,
     pub(super) masks: Arc<Masks>,
     pub(super) kept: Arc<Kept>,
+    /// The name of the run.
+    pub(super) run: String,
     pub(super) log_dir: PathBuf,
     pub(super) told: Teller,
     pub(super) said: mpsc::Sender<Said>,
@@ -39,13 +44,25 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Runs step after step, until one does not pass. Says of each that it began and how it ended.
+    /// Runs step after step, until one does not pass. Says of each that it began and how it ended, and in the end that
+    /// there is no more to come, whatever happened.
     pub(super) async fn run(self) {
+        let (job, said) = (self.job, self.said.clone());
+        if AssertUnwindSafe(self.steps()).catch_unwind().await.is_err() {
+            tracing::error!(%job, "a bug ended a job");
+        }
+        let _unheard = said.send(Said::Over(job)).await;
+    }
+
+    async fn steps(self) {
         for (step, plan) in &self.steps {
             let at = StepPlace {
                 job: self.job,
                 step: *step,
             };
+            // Told from here, and so before anything that the step's log tells.
+            let index = plan.index;
+            self.told.tell(Event::StepStarted { index }).await;
             if self.said.send(Said::StepStarted(at)).await.is_err() {
                 return;
             }
@@ -74,7 +91,8 @@ impl Attempt {
         let site = Site {
             commit: self.commit.clone(),
             base: self.base.clone(),
-            workspace: format!("step-{index}"),
+            // An earlier run may have left what this user cannot remove.
+            workspace: format!("{}-{index}", self.run),
             env: &self.env(plan),
             cancel: &self.cancel,
             keeping: Some(&keeping),

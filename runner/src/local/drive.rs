@@ -11,14 +11,14 @@ use cofferdam_pipeline::progress::{
 };
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::attempt::{Attempt, log_name};
 use super::{LocalBuild, outcome};
 use crate::text::chain;
 use crate::view::Event;
 
-/// What the jobs and the person say to the loop, not yet heard. Each job says two things a step.
+/// What the jobs and the person say to the loop, not yet heard. Each job says two things a step, and one at its end.
 const SAID_WAITING_MAX: usize = 64;
 
 /// What can wake the loop, beside a cancel.
@@ -31,6 +31,8 @@ pub(super) enum Said {
         /// What the executor said, if it did not pass.
         why: String,
     },
+    /// Nothing more will be said of this job.
+    Over(JobIndex),
     /// A person answered for a manual step.
     Answered(JobIndex, bool),
 }
@@ -40,6 +42,8 @@ pub(super) struct Drive {
     progress: Progress,
     /// Jobs that may start and have no slot yet.
     waiting: VecDeque<JobIndex>,
+    /// How many of them, from the first, it was told of.
+    told_waiting: usize,
     /// What ends each running job.
     running: BTreeMap<JobIndex, CancellationToken>,
     /// Manual jobs that nobody was asked about yet: one question is open at a time.
@@ -52,6 +56,9 @@ pub(super) struct Drive {
     said: mpsc::Sender<Said>,
     hears: mpsc::Receiver<Said>,
     ended: Option<BuildEnd>,
+    /// Kills what still runs when the loop is dropped. What it ran for is forgotten, and `tasks` waits for the rest.
+    killed: CancellationToken,
+    _kills: DropGuard,
 }
 
 impl Drive {
@@ -59,10 +66,12 @@ impl Drive {
         let (progress, effects) = Progress::new(Outline::from(&build.plan))
             .expect("a plan's jobs come after what they need, and each has a step");
         let (said, hears) = mpsc::channel(SAID_WAITING_MAX);
+        let killed = CancellationToken::new();
         let drive = Self {
             build,
             progress,
             waiting: VecDeque::new(),
+            told_waiting: 0,
             running: BTreeMap::new(),
             questions: VecDeque::new(),
             is_asking: false,
@@ -71,6 +80,8 @@ impl Drive {
             said,
             hears,
             ended: None,
+            _kills: killed.clone().drop_guard(),
+            killed,
         };
         (drive, effects)
     }
@@ -80,6 +91,7 @@ impl Drive {
         let mut is_cancelled = false;
         loop {
             self.fill_slots();
+            self.tell_who_waits().await;
             self.ask_next().await;
             if let Some(end) = self.ended {
                 self.collect().await;
@@ -107,14 +119,14 @@ impl Drive {
         match said {
             Said::StepStarted(at) => {
                 self.begun.insert(at);
-                let index = self.step(at).index;
-                self.tell(Event::StepStarted { index }).await;
                 self.apply(Happened::StepStarted(at)).await;
             }
             Said::StepEnded { at, outcome, why } => {
                 self.words.insert(at, why);
                 self.apply(Happened::StepEnded { at, outcome }).await;
             }
+            // Refused where it said how each of its steps ended.
+            Said::Over(job) => self.apply(Happened::JobLost(job)).await,
             Said::Answered(job, is_wanted) => {
                 self.is_asking = false;
                 let answer = if is_wanted {
@@ -133,7 +145,7 @@ impl Drive {
     async fn apply(&mut self, event: Happened) {
         match self.progress.apply(event) {
             Ok(effects) => self.carry_out(effects).await,
-            // An answer after a cancel, or a cancel when all was over.
+            // An answer after a cancel, a cancel when all was over, or the end of a job whose steps have ended.
             Err(refused) => tracing::debug!(%refused, "too late"),
         }
     }
@@ -175,6 +187,10 @@ impl Drive {
             if self.progress.job(job) != Some(JobState::Paused) {
                 continue;
             }
+            if !self.build.asked.is_there() {
+                self.apply(Happened::ManualDeclined(job)).await;
+                continue;
+            }
             self.is_asking = true;
             let step = self.step(StepPlace { job, step: 0 });
             let (index, name) = (step.index, step.name.clone());
@@ -192,11 +208,27 @@ impl Drive {
         }
     }
 
+    async fn tell_who_waits(&mut self) {
+        let jobs: Vec<JobIndex> = self.waiting.range(self.told_waiting..).copied().collect();
+        self.told_waiting = self.waiting.len();
+        for job in jobs {
+            // One that was stopped meanwhile waits for nothing.
+            if self.progress.job(job) == Some(JobState::Ready)
+                && let Some(&step) = self.progress.steps_to_run(job).first()
+            {
+                let index = self.step(StepPlace { job, step }).index;
+                let why = format!("every slot is taken (slots = {})", self.build.slots);
+                self.tell(Event::Waiting { index, why }).await;
+            }
+        }
+    }
+
     fn fill_slots(&mut self) {
         while self.running.len() < self.build.slots {
             let Some(job) = self.waiting.pop_front() else {
                 return;
             };
+            self.told_waiting = self.told_waiting.saturating_sub(1);
             // It may have been stopped while it waited for its slot.
             if self.progress.apply(Happened::JobStarted(job)).is_err() {
                 continue;
@@ -219,12 +251,19 @@ impl Drive {
                 secrets: Arc::clone(&self.build.secrets),
                 masks: Arc::clone(&self.build.masks),
                 kept: Arc::clone(&self.build.kept),
+                run: self.build.run.clone(),
                 log_dir: self.build.log_dir.clone(),
                 told: self.build.told.clone(),
                 said: self.said.clone(),
                 cancel,
             };
-            self.build.tasks.spawn(attempt.run());
+            let killed = self.killed.clone();
+            self.build.tasks.spawn(async move {
+                tokio::select! {
+                    () = killed.cancelled() => {}
+                    () = attempt.run() => {}
+                }
+            });
         }
     }
 
@@ -246,13 +285,22 @@ impl Drive {
             }
         };
         for step in collected {
-            let Ok(index) = u16::try_from(step.ordinal) else {
+            // Those of an earlier run may lie beside those of one step.
+            let Some(index) = u16::try_from(step.ordinal)
+                .ok()
+                .filter(|index| self.has_step(*index))
+            else {
                 continue;
             };
             let path = format!("{LOCAL_OUTPUT_DIR}/artifacts/{}/", step.folder);
             let bytes = step.laid.bytes;
             self.tell(Event::Artifact { index, path, bytes }).await;
         }
+    }
+
+    fn has_step(&self, index: u16) -> bool {
+        let mut steps = self.build.plan.jobs.iter().flat_map(|job| &job.steps);
+        steps.any(|step| step.index == index)
     }
 
     fn step(&self, at: StepPlace) -> &StepPlan {

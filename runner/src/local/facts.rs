@@ -53,6 +53,16 @@ impl Facts {
             custom: &self.custom,
             ..UserVariables::default()
         };
-        of_step(&facts, &user)
+        let mut env = of_step(&facts, &user);
+        if self.owner.is_empty() {
+            // Nobody owns a repository without a remote, and no variable says that somebody called "" does.
+            for name in ["WORKSPACE", "REPO_OWNER", "REPO_FULL_NAME"] {
+                let name = format!("BITBUCKET_{name}");
+                if !self.custom.iter().any(|variable| variable.name == name) {
+                    env.remove(&name);
+                }
+            }
+        }
+        env
     }
 }

@@ -4,6 +4,7 @@
 //! artifacts a step gets: those of the steps that its job waits for, and of the earlier steps of its own job. Who
 //! lays what where is `keep`'s; what is said of it in a step's log is decided here and in `kept/told.rs`.
 
+mod last;
 mod step;
 mod told;
 
@@ -14,12 +15,15 @@ use std::sync::Arc;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use cofferdam_pipeline::{ArtifactUpload, JobPlan, Plan, StepPlan};
+use cofferdam_pipeline::{ArtifactUpload, JobPlan, ModuleRef, Plan, StepKind, StepPlan};
 use tokio_util::sync::CancellationToken;
 
+use self::last::{LastEnd, LastEnds};
+use super::Place;
 use crate::clock::Clock;
 use crate::keep::artifact::{self, ArtifactId, Collected};
 use crate::keep::{Bounds, KeepError, cache};
+use crate::view::Commands;
 
 pub(super) use step::StepKeeping;
 
@@ -33,6 +37,10 @@ pub struct Kept {
     caches: Dir,
     /// Directories of caches that are mounted; each belongs to one step.
     mounted: PathBuf,
+    /// How the steps ended, of this run or, for one step alone, of earlier ones.
+    last: LastEnds,
+    /// What a person types for a step that has not run; `None` in a run of all of them.
+    commands: Option<Commands>,
     clock: Arc<dyn Clock>,
     givers: BTreeMap<u16, Vec<Giver>>,
 }
@@ -46,24 +54,32 @@ struct Giver {
 }
 
 impl Kept {
-    /// Opens what is below `dir`. `whole` is the plan before a step was picked out of it; if one was, `is_fresh` is
-    /// false and the artifacts of the last run are still there for it. Blocks.
+    /// Opens what is in a place. `whole` is the plan before a step was picked out of it; if one was, the artifacts of
+    /// the last runs are still there for it, and `alone` are the commands by which more of them come to be. Blocks.
     pub fn open(
-        dir: &Path,
+        place: &Place,
         whole: &Plan,
-        is_fresh: bool,
+        alone: Option<Commands>,
         clock: Arc<dyn Clock>,
     ) -> io::Result<Self> {
-        let (artifacts, mounted) = (dir.join("artifacts"), dir.join("mounted-caches"));
-        if is_fresh {
+        let [artifacts, last, mounted] =
+            ["artifacts", "last-ends", "mounted-caches"].map(|name| place.path().join(name));
+        if alone.is_none() {
             remove(&artifacts)?;
+            remove(&last)?;
         }
-        remove(&mounted)?;
+        if let Err(error) = remove(&mounted) {
+            // A script may have left what this user cannot remove. No later run uses its name.
+            tracing::warn!(path = %mounted.display(), %error, "a mounted cache stays");
+        }
+        let mounted = mounted.join(place.run());
         std::fs::create_dir_all(&mounted)?;
         let kept = Self {
             artifacts: store(&artifacts)?,
-            caches: store(&dir.join("caches"))?,
+            caches: store(&place.path().join("caches"))?,
             mounted,
+            last: LastEnds::open(&last)?,
+            commands: alone,
             clock,
             givers: givers(whole),
         };
@@ -100,6 +116,30 @@ impl Kept {
             ..Bounds::default()
         };
         artifact::collect(&self.artifacts, &project, &bounds)
+    }
+
+    /// The step whose artifacts hold this step's module, if that step has not run here and nothing of it is there.
+    ///
+    /// Only for a step that is run alone: in a run of all steps it runs before.
+    pub fn lacks_module_of(&self, step: &StepPlan) -> Option<String> {
+        let StepKind::Wasm(wasm) = &step.kind else {
+            return None;
+        };
+        let ModuleRef::Artifact { from, path: _ } = &wasm.module else {
+            return None;
+        };
+        let giver = self.giver_of(step.index, from)?;
+        (self.commands.is_some() && self.last_end(giver) == LastEnd::Never).then(|| from.clone())
+    }
+
+    /// The step of that name before this one; of two the later one.
+    fn giver_of(&self, step: u16, name: &str) -> Option<&Giver> {
+        let mut givers = self.givers_of(step).iter().rev();
+        givers.find(|giver| giver.step == name)
+    }
+
+    fn last_end(&self, giver: &Giver) -> LastEnd {
+        self.last.of((giver.ordinal, &giver.step))
     }
 
     fn givers_of(&self, step: u16) -> &[Giver] {

@@ -14,6 +14,13 @@ use crate::view::{Outcome, Row, RunState};
 pub(super) fn told(kind: &StepKind, result: &StepResult) -> (StepOutcome, String) {
     match result {
         StepResult::Passed => (StepOutcome::Passed, String::new()),
+        // The executor says in words what the status says, for those who see only the words.
+        StepResult::Failed {
+            exit: Some(exit),
+            why,
+        } if *why == format!("exit status {exit}") => {
+            (StepOutcome::Failed { exit: Some(*exit) }, String::new())
+        }
         StepResult::Failed { exit, why } => (StepOutcome::Failed { exit: *exit }, why.clone()),
         StepResult::Error { blame: _, why } if matches!(kind, StepKind::Unsupported { .. }) => {
             (StepOutcome::Unsupported, why.clone())
@@ -53,10 +60,10 @@ pub(super) fn shown(plan: &Plan, at: StepPlace, end: StepEnd, why: String) -> Ou
         },
         StepEnd::Cancelled {
             by: Some(StopCause::FailFast { step }),
-        } => Outcome::NotRun {
-            why: format!("stopped, because {} failed", name(step)),
+        } => Outcome::Cancelled {
+            why: format!("{} failed, and its group fails fast", name(step)),
         },
-        StepEnd::Cancelled { by: _ } => Outcome::Cancelled,
+        StepEnd::Cancelled { by: _ } => Outcome::Cancelled { why: String::new() },
         StepEnd::Skipped => Outcome::Skipped {
             why: step.skip.clone().unwrap_or_default(),
         },
@@ -67,7 +74,9 @@ pub(super) fn shown(plan: &Plan, at: StepPlace, end: StepEnd, why: String) -> Ou
             NotRunReason::FailFast { step } => Outcome::NotRun {
                 why: format!("{} failed, and its group fails fast", name(step)),
             },
-            NotRunReason::BuildCancelled => Outcome::Cancelled,
+            NotRunReason::BuildCancelled => Outcome::NotRun {
+                why: "the run was cancelled".to_owned(),
+            },
             NotRunReason::ManualDeclined { step } if step == at => Outcome::Skipped {
                 why: "it is started by hand, and nobody did".to_owned(),
             },

@@ -4,6 +4,8 @@
 
 use cofferdam_protocol::Origin;
 
+use super::commands::Commands;
+
 /// Something that happened in a local run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -13,8 +15,8 @@ pub enum Event {
         pipeline: String,
         /// What it runs on: a commit's id, or a word such as `work tree`.
         commit: String,
-        /// The command that runs the same again, without `--step`; the summary proposes it.
-        command: String,
+        /// What the summary proposes to type.
+        commands: Commands,
         /// Every step, in the order of the file.
         steps: Vec<Row>,
     },
@@ -48,8 +50,8 @@ pub enum Event {
         /// For what, as the end of "waits: …".
         why: String,
     },
-    /// A manual step's turn has come: the view asks, and the local run reads the answer. At most one
-    /// question is open at a time; the step's start or end is the answer.
+    /// A manual step's turn has come, and somebody is there to answer: the view asks, and the local run reads the
+    /// answer. At most one question is open at a time; the step's start or end is the answer.
     Asked {
         /// Which.
         index: u16,
@@ -104,8 +106,11 @@ pub enum Outcome {
         /// What went wrong.
         why: String,
     },
-    /// The user, or the failure of a neighbour, stopped it.
-    Cancelled,
+    /// It ran, and the user or the failure of a neighbour stopped it.
+    Cancelled {
+        /// Because of what; empty if the user did.
+        why: String,
+    },
     /// Its own conditions, or the user, left it out.
     Skipped {
         /// Which.
@@ -130,7 +135,9 @@ impl Outcome {
     pub(super) const fn is_bad(&self) -> bool {
         match self {
             Self::Failed { .. } | Self::Error { .. } | Self::Unsupported { .. } => true,
-            Self::Passed | Self::Cancelled | Self::Skipped { .. } | Self::NotRun { .. } => false,
+            Self::Passed | Self::Cancelled { .. } | Self::Skipped { .. } | Self::NotRun { .. } => {
+                false
+            }
         }
     }
 }

@@ -71,7 +71,7 @@ enum WireEvent<'a> {
         format: u32,
         pipeline: &'a str,
         commit: &'a str,
-        command: &'a str,
+        command: Option<&'a str>,
         steps: Vec<WireRow<'a>>,
     },
     StepStarted {
@@ -123,13 +123,13 @@ fn to_wire(event: &Event) -> WireEvent<'_> {
         Event::Began {
             pipeline,
             commit,
-            command,
+            commands,
             steps,
         } => WireEvent::Began {
             format: FORMAT,
             pipeline,
             commit,
-            command,
+            command: commands.again(),
             steps: steps.iter().map(to_wire_row).collect(),
         },
         Event::StepStarted { index } => WireEvent::StepStarted { step: *index },
@@ -189,7 +189,7 @@ fn ended_to_wire<'a>(step: u16, outcome: &'a Outcome, log: Option<&'a str>) -> W
         Outcome::Passed => ("passed", None, None, None),
         Outcome::Failed { exit, why } => ("failed", *exit, Some(why), None),
         Outcome::Error { why } => ("error", None, Some(why), None),
-        Outcome::Cancelled => ("cancelled", None, None, None),
+        Outcome::Cancelled { why } => ("cancelled", None, Some(why), None),
         Outcome::Skipped { why } => ("skipped", None, Some(why), None),
         Outcome::NotRun { why } => ("not-run", None, Some(why), None),
         Outcome::Unsupported { what, line } => ("unsupported", None, Some(what), Some(*line)),

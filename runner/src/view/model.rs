@@ -10,6 +10,7 @@ use std::time::Duration;
 
 pub(super) use self::fold::Fold;
 pub(super) use self::lines::Splitter;
+use super::commands::Commands;
 use super::event::{Event, Outcome, Row, RunState};
 
 /// Most artifacts that are listed by name; more are counted. A screen full, for a glob may match thousands.
@@ -20,7 +21,7 @@ const ARTIFACTS_LISTED_MAX: usize = 20;
 pub struct Model {
     pub(super) pipeline: String,
     pub(super) commit: String,
-    pub(super) command: String,
+    pub(super) commands: Commands,
     pub(super) steps: BTreeMap<u16, Step>,
     pub(super) artifacts: Vec<Artifact>,
     pub(super) artifacts_unlisted: usize,
@@ -72,12 +73,12 @@ impl Model {
             Event::Began {
                 pipeline,
                 commit,
-                command,
+                commands,
                 steps,
             } => {
                 self.pipeline.clone_from(pipeline);
                 self.commit.clone_from(commit);
-                self.command.clone_from(command);
+                self.commands.clone_from(commands);
                 self.steps = steps_of(steps);
             }
             Event::StepStarted { index } => self.change(*index, |step| {

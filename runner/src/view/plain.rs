@@ -1,7 +1,7 @@
 //! The view for a file or a pipe: every line as it comes, behind its step's name, and nothing twice.
 //!
-//! A step's bytes appear unchanged but for what a terminal would obey, which appears by its number. A line
-//! that is not whole waits for its end or its step's.
+//! A step's bytes appear unchanged but for what a terminal would obey, which appears by its number, and for colours,
+//! which go where there is no colour. A line that is not whole waits for its end or its step's.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -154,9 +154,7 @@ impl Plain {
     }
 
     fn put_log(&self, (index, origin): (u16, Origin), line: &[u8], text: &mut String) {
-        let line = self
-            .about(index, Whose::from(origin))
-            .with_bytes(Style::Plain, line);
+        let line = self.about(index, Whose::from(origin)).with_log(line);
         self.put(&line, text);
     }
 

@@ -9,8 +9,7 @@ use std::time::Duration;
 use super::event::Outcome;
 use super::model::{Fold, Model, Step};
 use super::text::{
-    BAR_COLUMNS, Line, Style, Whose, count, cut, duration, expand_tabs, fold, harmless,
-    harmless_bytes, width, wrap,
+    BAR_COLUMNS, Line, Style, Whose, count, cut, duration, expand_tabs, harmless, width, wrap,
 };
 
 pub(super) use self::summary::summary;
@@ -66,7 +65,7 @@ pub(super) const fn sign(outcome: &Outcome) -> (Style, &'static str) {
         Outcome::Passed => (Style::Good, "✓"),
         Outcome::Failed { .. } | Outcome::Unsupported { .. } => (Style::Bad, "✗"),
         Outcome::Error { .. } => (Style::Bad, "!"),
-        Outcome::Cancelled => (Style::Wary, "■"),
+        Outcome::Cancelled { .. } => (Style::Wary, "■"),
         Outcome::Skipped { .. } | Outcome::NotRun { .. } => (Style::Dim, "–"),
     }
 }
@@ -88,7 +87,7 @@ pub(super) fn reason(outcome: &Outcome) -> String {
         } => with(&format!("exit {exit}"), why),
         Outcome::Failed { exit: None, why } => with("failed", why),
         Outcome::Error { why } => with("could not be run", why),
-        Outcome::Cancelled => "cancelled".to_owned(),
+        Outcome::Cancelled { why } => with("cancelled", why),
         Outcome::Skipped { why } => with("skipped", why),
         Outcome::NotRun { why } => with("not run", why),
         Outcome::Unsupported { what, line } => {
@@ -179,16 +178,16 @@ pub(super) fn failure(step: &Step, log: &Fold, columns: usize) -> Vec<Line> {
             lines.extend(paragraph(Style::Plain, &reason, columns));
         }
     }
-    let room = columns.saturating_sub(BAR_COLUMNS).max(1);
     let mut shown = Vec::new();
     let mut rows = 0;
     for line in log.lines().iter().rev() {
         if rows >= FAILURE_ROWS_MAX {
             break;
         }
-        let text = expand_tabs(&harmless_bytes(&line.bytes));
-        rows += fold(&text, room).len();
-        shown.push((Whose::from(line.origin), text));
+        let line = Line::of(Whose::from(line.origin)).with_log(&line.bytes);
+        let folded = line.folded(columns);
+        rows += folded.len();
+        shown.push(folded);
     }
     let left_out = log.dropped() + (log.lines().len() - shown.len()) as u64;
     if left_out > 0 {
@@ -199,11 +198,7 @@ pub(super) fn failure(step: &Step, log: &Fold, columns: usize) -> Vec<Line> {
         lines.extend(paragraph(Style::Wary, &lines_left_out, columns));
     }
     let is_silent = shown.is_empty() && matches!(step.outcome(), Some(Outcome::Failed { .. }));
-    for (whose, text) in shown.iter().rev() {
-        for piece in fold(text, room) {
-            lines.push(Line::of(*whose).with(Style::Plain, piece));
-        }
-    }
+    lines.extend(shown.into_iter().rev().flatten());
     if is_silent {
         lines.extend(paragraph(Style::Dim, "it printed nothing", columns));
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use cofferdam_protocol::Origin;
 
 use self::screen::Screen;
-use super::{Event, Model, Outcome, Row, RunState, Size, View, frame};
+use super::{Commands, Event, Model, Outcome, Row, RunState, Size, View, frame};
 
 const WIDE: Size = Size {
     columns: 80,
@@ -41,7 +41,7 @@ fn began(steps: Vec<Row>) -> Event {
     Event::Began {
         pipeline: "branches › main".to_owned(),
         commit: "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d".to_owned(),
-        command: "cofferdam run".to_owned(),
+        commands: Commands::of_run(&[], None),
         steps,
     }
 }
@@ -70,6 +70,12 @@ fn ended(index: u16, outcome: Outcome) -> Event {
         index,
         outcome,
         log,
+    }
+}
+
+fn cancelled(why: &str) -> Outcome {
+    Outcome::Cancelled {
+        why: why.to_owned(),
     }
 }
 
@@ -123,7 +129,7 @@ fn failed() -> Vec<(u64, Event)> {
             log(2, "warning: unused variable: `x`\n --> src/lib.rs:3:5\n"),
         ),
         (4_030, ended(2, exit(1))),
-        (4_100, ended(1, Outcome::Cancelled)),
+        (4_100, ended(1, cancelled("Lint failed"))),
         (
             4_100,
             ended(

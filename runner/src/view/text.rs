@@ -1,5 +1,6 @@
 //! Text from outside made harmless, its width in columns, and the words for amounts.
 
+mod colour;
 mod line;
 
 use std::fmt::Write as _;
@@ -23,44 +24,63 @@ const MARKS_MAX: usize = 8;
 /// Columns between tab stops, as every terminal has them.
 const TAB_COLUMNS: usize = 8;
 
-/// Bytes as text that no terminal obeys, in one line. Tabs stay; what is not UTF-8 appears as `\xff`.
+/// Bytes as text that no terminal obeys, in one line, without their colours. Tabs stay; what is not UTF-8 appears as
+/// `\xff`.
 pub(super) fn harmless_bytes(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        put_harmless(chunk.valid(), &mut text);
-        for byte in chunk.invalid() {
-            // Writing to a String cannot fail.
-            _ = write!(text, "\\x{byte:02x}");
-        }
+    let mut text = Harmless::default();
+    for (_, piece) in colour::pieces(bytes) {
+        text.put_bytes(piece);
     }
-    text
+    text.text
 }
 
 /// As [`harmless_bytes`], for what is text already.
 pub(super) fn harmless(text: &str) -> String {
-    let mut harmless = String::with_capacity(text.len());
-    put_harmless(text, &mut harmless);
-    harmless
+    let mut harmless = Harmless::default();
+    harmless.put(text);
+    harmless.text
 }
 
-fn put_harmless(text: &str, to: &mut String) {
-    let mut marks = 0;
-    for character in text.chars() {
-        marks = match character.width() {
-            Some(0) => marks + 1,
-            _ => 0,
-        };
-        if character == '\t' || (is_plain(character) && marks <= MARKS_MAX) {
-            to.push(character);
-        } else {
-            to.extend(character.escape_unicode());
+/// Harmless text that grows. Pieces are judged one by one, so that no two halves make a whole; marks are counted over
+/// all of them, because they pile up over all of them.
+#[derive(Default)]
+struct Harmless {
+    text: String,
+    marks: usize,
+}
+
+impl Harmless {
+    fn put_bytes(&mut self, bytes: &[u8]) {
+        for chunk in bytes.utf8_chunks() {
+            self.put(chunk.valid());
+            for byte in chunk.invalid() {
+                // Writing to a String cannot fail.
+                _ = write!(self.text, "\\x{byte:02x}");
+                self.marks = 0;
+            }
+        }
+    }
+
+    fn put(&mut self, text: &str) {
+        for character in text.chars() {
+            self.marks = match character.width() {
+                Some(0) => self.marks + 1,
+                _ => 0,
+            };
+            if character == '\t' || (is_plain(character) && self.marks <= MARKS_MAX) {
+                self.text.push(character);
+            } else {
+                self.text.extend(character.escape_unicode());
+            }
         }
     }
 }
 
-/// Whether a character only shows itself.
+/// Whether a character only shows itself. Block elements do not: a line of ours begins with one, and where a terminal
+/// wraps a long line, the others look like it.
 fn is_plain(character: char) -> bool {
-    !character.is_control() && character != OURS && !steers(character)
+    let is_block = matches!(character, '\u{2580}'..='\u{259f}');
+    !character.is_control() && !is_block && !steers(character)
 }
 
 /// Characters that reorder what a person reads (Unicode UAX #9, "trojan source"), end its line, or hide in
@@ -79,19 +99,20 @@ pub(super) fn width(text: &str) -> usize {
 
 /// Replaces tabs by spaces up to the next stop, counted from the text's own beginning.
 pub(super) fn expand_tabs(text: &str) -> String {
-    if !text.contains('\t') {
-        return text.to_owned();
-    }
-    let mut expanded = String::with_capacity(text.len() + TAB_COLUMNS);
-    let mut column = 0;
+    expand_tabs_from(&mut 0, text)
+}
+
+/// As [`expand_tabs`], for a text that begins in this column; the column behind it takes its place.
+fn expand_tabs_from(column: &mut usize, text: &str) -> String {
+    let mut expanded = String::with_capacity(text.len());
     for (number, piece) in text.split('\t').enumerate() {
         if number > 0 {
-            let spaces = TAB_COLUMNS - column % TAB_COLUMNS;
+            let spaces = TAB_COLUMNS - *column % TAB_COLUMNS;
             expanded.extend(std::iter::repeat_n(' ', spaces));
-            column += spaces;
+            *column += spaces;
         }
         expanded.push_str(piece);
-        column += width(piece);
+        *column += width(piece);
     }
     expanded
 }

@@ -165,7 +165,7 @@ fn a_grant_that_cannot_be_is_126_and_named() {
         ("--read missing", "read grant `missing`: it does not exist"),
         (
             "--write missing",
-            "write grant `missing`: it does not exist",
+            "write grant `missing`: there is no `missing` yet; make it first, as a directory or a file",
         ),
         (
             "--read files::../x",

@@ -63,15 +63,11 @@ impl SecretArgs {
         Ok(secrets)
     }
 
-    /// The options as they were written, each after a space.
-    pub(super) fn words(&self) -> String {
-        let mut words = String::new();
-        let names = self.secret.iter().map(|name| ("--secret", name.clone()));
+    /// The options as somebody would type them again: names and files, no value.
+    pub(super) fn words(&self) -> Vec<(&'static str, String)> {
         let files = self.secrets.iter();
         let files = files.map(|path| ("--secrets", path.display().to_string()));
-        for (option, value) in names.chain(files) {
-            words.extend([" ", option, " ", &printable(&value)]);
-        }
-        words
+        let names = self.secret.iter().map(|name| ("--secret", name.clone()));
+        files.chain(names).collect()
     }
 }

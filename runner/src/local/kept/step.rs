@@ -14,6 +14,7 @@ use cofferdam_protocol::report::{Blame, StepResult};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
+use super::last::LastEnd;
 use super::{Giver, Kept, id_of, told};
 use crate::checkout::MODULE_BYTES_MAX;
 use crate::executor::Mount;
@@ -187,6 +188,19 @@ impl<'a> StepKeeping<'a> {
         }
     }
 
+    /// How to run an earlier step that has not run here and whose artifacts are wanted.
+    fn way_to(&self, giver: &Giver) -> Option<String> {
+        let commands = self.kept.commands.as_ref()?;
+        let download = &self.step.artifacts.download;
+        let is_missed = self.kept.last_end(giver) == LastEnd::Never
+            && giver
+                .uploads
+                .iter()
+                .any(|upload| is_wanted(upload, download));
+        let command = commands.of_step(&giver.step).filter(|_| is_missed)?;
+        Some(format!("to run it: {command}"))
+    }
+
     /// Lays out what one earlier step left.
     async fn restore(&self, giver: &Giver, workspace: &Workspace) -> Result<Option<Laid>, String> {
         let mut all: Option<Laid> = None;
@@ -275,9 +289,18 @@ impl Keeping for StepKeeping<'_> {
                     format!("the artifacts of {from} could not be laid out: {why}"),
                 )
             })?;
-            if let Some(laid) = laid {
-                let from = told::name(&giver.step);
-                say(log, &format!("artifacts of {from}: {}", told::laid(laid))).await;
+            let from = told::name(&giver.step);
+            match laid {
+                Some(laid) => {
+                    say(log, &format!("artifacts of {from}: {}", told::laid(laid))).await;
+                }
+                None => {
+                    if let Some(command) = self.way_to(giver) {
+                        let line =
+                            format!("artifacts of {from}: none, it has not run here; {command}");
+                        say(log, &line).await;
+                    }
+                }
             }
         }
         Ok(mounts)
@@ -311,6 +334,11 @@ impl Keeping for StepKeeping<'_> {
                 }
             }
         }
+        let has_passed = *result == StepResult::Passed && taken.is_ok();
+        let step = (self.step.index, self.step.name.as_str());
+        if let Err(error) = self.kept.last.note(step, has_passed) {
+            tracing::warn!(step = self.step.index, %error, "it is not noted that a step ran");
+        }
         // It may hold as much as a step can write.
         let _removed = spawn_blocking(move || drop(caches)).await;
         taken
@@ -321,9 +349,7 @@ impl Keeping for StepKeeping<'_> {
         let wanted = KeptPath::parse(path.as_bytes())
             .map_err(|fault| user(format!("the module's path {fault}")))?;
         let from_shown = told::name(from);
-        // Of two steps of that name the later one.
-        let mut givers = self.kept.givers_of(self.step.index).iter().rev();
-        let giver = givers.find(|giver| giver.step == from).ok_or_else(|| {
+        let giver = self.kept.giver_of(self.step.index, from).ok_or_else(|| {
             user(format!(
                 "no step {from_shown} with artifacts comes before this one"
             ))
@@ -343,9 +369,13 @@ impl Keeping for StepKeeping<'_> {
             }
         }
         let path = told::name(path);
-        Err(user(format!(
-            "{from_shown} left no file {path} among its artifacts"
-        )))
+        Err(user(match self.kept.last_end(giver) {
+            LastEnd::Never => format!("{from_shown} has not run, so it left no file {path}"),
+            LastEnd::NotPassed => {
+                format!("{from_shown} did not pass when it last ran, and left no file {path}")
+            }
+            LastEnd::Passed => format!("{from_shown} left no file {path} among its artifacts"),
+        }))
     }
 }
 

@@ -217,7 +217,7 @@ fn counts(model: &Model) -> String {
         Some(Outcome::Unsupported { .. }) => "unsupported",
         Some(Outcome::Failed { .. }) => "failed",
         Some(Outcome::Error { .. }) => "not runnable",
-        Some(Outcome::Cancelled) => "cancelled",
+        Some(Outcome::Cancelled { .. }) => "cancelled",
         Some(Outcome::Passed) => "passed",
         Some(Outcome::Skipped { .. }) => "skipped",
         Some(Outcome::NotRun { .. }) | None => "not run",
@@ -267,23 +267,35 @@ fn next(model: &Model, state: RunState, columns: Option<usize>) -> Vec<Line> {
         let more = format!("and {} more", count(unlisted, "failure"));
         lines.extend(sentence(Style::Dim, &more, columns));
     }
-    let command = harmless(&model.command);
+    lines.extend(
+        again(model, state)
+            .iter()
+            .flat_map(|text| sentence(Style::Plain, text, columns)),
+    );
+    lines
+}
+
+/// What to type now, if anything can be.
+fn again(model: &Model, state: RunState) -> Option<String> {
+    let again = model.commands.again();
     if state == RunState::Cancelled {
-        lines.extend(sentence(
-            Style::Plain,
-            &format!("again: {command}"),
-            columns,
-        ));
+        return Some(format!("again: {}", again?));
     }
     // A step that this version cannot run is not helped by another try.
-    let retried = bad().find(|(_, outcome)| !matches!(outcome, Outcome::Unsupported { .. }));
-    // Nor can one of two with the same name be meant by it.
-    let retried = retried.filter(|(step, _)| step.name == step.row.name);
-    if let Some(name) = retried.and_then(|(step, _)| quoted(&step.name)) {
-        let text = format!("this step alone: {command} --step {name}");
-        lines.extend(sentence(Style::Plain, &text, columns));
+    let is_worth_it =
+        |outcome: &Outcome| outcome.is_bad() && !matches!(outcome, Outcome::Unsupported { .. });
+    let mut steps = model.steps.values();
+    let step = steps.find(|step| step.outcome().is_some_and(is_worth_it))?;
+    if step.name != step.row.name {
+        // None of two with the same name can be meant by it.
+        return None;
     }
-    lines
+    let alone = model.commands.of_step(&step.name)?;
+    Some(if Some(alone.as_str()) == again {
+        format!("again: {alone}")
+    } else {
+        format!("this step alone: {alone}")
+    })
 }
 
 fn sentence(style: Style, text: &str, columns: Option<usize>) -> Vec<Line> {
@@ -291,16 +303,4 @@ fn sentence(style: Style, text: &str, columns: Option<usize>) -> Vec<Line> {
         None => vec![Line::ours().with(Style::Plain, INDENT).with(style, text)],
         Some(columns) => paragraph(style, text, columns),
     }
-}
-
-/// A name as a shell takes it, if it can be typed at all.
-fn quoted(name: &str) -> Option<String> {
-    if harmless(name) != name || name.contains('\t') || name.is_empty() {
-        return None;
-    }
-    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || b"_./:@%+,-".contains(&byte);
-    if name.bytes().all(is_bare) && !name.starts_with('-') {
-        return Some(name.to_owned());
-    }
-    Some(format!("'{}'", name.replace('\'', r"'\''")))
 }

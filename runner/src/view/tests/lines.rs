@@ -205,3 +205,42 @@ fn what_is_said_before_the_start_belongs_to_the_step_and_a_second_try_begins_ane
     ▌ 1 of 1 done · 1.0 s · 1 failed · Ctrl-C cancels
     ");
 }
+
+#[test]
+fn the_colours_of_a_step_are_there_where_there_is_colour_and_end_with_their_line() {
+    let text = "\u{1b}[31mred\nnext\u{1b}[1;46m \u{1b}[7m\u{1b}[0m\u{1b}[2K▌▍█\n\u{1b}[32mgreen \u{1b}[4mline\n";
+    let events = [
+        (0, began(vec![row(0, "Test", None)])),
+        (0, started(0)),
+        (1, log(0, text)),
+        (2, ended(0, exit(1))),
+    ];
+    let shown = |mut view: View| {
+        let apply = |(at, event): &(u64, Event)| view.apply(ms(*at), event, WIDE);
+        let text: String = events.iter().map(apply).collect();
+        let of_step = text.lines().filter(|line| line.contains('│'));
+        of_step
+            .map(|line| line.replace('\u{1b}', "␛").replace('\r', "") + "\n")
+            .collect::<String>()
+    };
+    insta::assert_snapshot!(shown(View::terminal(true)), @r"
+    ␛[2K␛[2m│␛[0m ␛[31mred␛[0m
+    ␛[2K␛[2m│␛[0m next␛[1m ␛[0m\u{1b}[2K\u{258c}\u{258d}\u{2588}
+    ␛[2K␛[2m│␛[0m ␛[32mgreen ␛[0m␛[4;32mline␛[0m
+    ");
+    insta::assert_snapshot!(shown(View::terminal(false)), @r"
+    ␛[2K│ red
+    ␛[2K│ next \u{1b}[2K\u{258c}\u{258d}\u{2588}
+    ␛[2K│ green line
+    ");
+    insta::assert_snapshot!(shown(View::plain(true)), @r"
+    ␛[2m│␛[0m ␛[2mTest␛[0m␛[2m │ ␛[0m␛[31mred␛[0m
+    ␛[2m│␛[0m ␛[2mTest␛[0m␛[2m │ ␛[0mnext␛[1m ␛[0m\u{1b}[2K\u{258c}\u{258d}\u{2588}
+    ␛[2m│␛[0m ␛[2mTest␛[0m␛[2m │ ␛[0m␛[32mgreen ␛[0m␛[4;32mline␛[0m
+    ");
+    insta::assert_snapshot!(shown(View::plain(false)), @r"
+    │ Test │ red
+    │ Test │ next \u{1b}[2K\u{258c}\u{258d}\u{2588}
+    │ Test │ green line
+    ");
+}

@@ -28,7 +28,7 @@ fn all_events() -> Vec<Event> {
         exit(1),
         exit_unknown,
         Outcome::Error { why: why() },
-        Outcome::Cancelled,
+        cancelled("because"),
         Outcome::Skipped { why: why() },
         Outcome::NotRun { why: why() },
         Outcome::Unsupported { what, line: 9 },
@@ -70,7 +70,7 @@ fn every_event_is_one_object_with_its_time() {
     {"at_ms":1234,"event":"step-ended","step":3,"outcome":"failed","exit":1,"why":null,"line":null,"log":".cofferdam/logs/4.log"}
     {"at_ms":1234,"event":"step-ended","step":3,"outcome":"failed","exit":null,"why":"because","line":null,"log":".cofferdam/logs/4.log"}
     {"at_ms":1234,"event":"step-ended","step":3,"outcome":"error","exit":null,"why":"because","line":null,"log":".cofferdam/logs/4.log"}
-    {"at_ms":1234,"event":"step-ended","step":3,"outcome":"cancelled","exit":null,"why":null,"line":null,"log":null}
+    {"at_ms":1234,"event":"step-ended","step":3,"outcome":"cancelled","exit":null,"why":"because","line":null,"log":null}
     {"at_ms":1234,"event":"step-ended","step":3,"outcome":"skipped","exit":null,"why":"because","line":null,"log":null}
     {"at_ms":1234,"event":"step-ended","step":3,"outcome":"not-run","exit":null,"why":"because","line":null,"log":null}
     {"at_ms":1234,"event":"step-ended","step":3,"outcome":"unsupported","exit":null,"why":"oidc","line":9,"log":".cofferdam/logs/4.log"}

@@ -9,7 +9,24 @@ use super::*;
 /// chance would have it.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let steering = "[\r\n\t\u{1b}\\[0-9;mAJK▌│\u{202e}\u{9b}\u{200d}\u{fe0f}\u{301}構👩é ]{0,60}";
+    let colour = prop_oneof![
+        "\u{1b}\\[[0-9;:]{0,12}m(\u{1b}\\[K)?",
+        "\u{1b}\\[(0|1|2|7|8|31|46|97|38;5;[0-9]{1,3}|48;2;1;2;3)m",
+    ];
+    // Whatever stands around a colour, halves of a mark of ours included.
+    let around = prop_oneof![
+        Just(b"\xe2\x96".to_vec()),
+        Just(b"\x8c".to_vec()),
+        "[ a\t\r\n▌█\u{301}\u{fe0f}\u{200d}☺👩\u{1b}\\[m;1]{0,5}".prop_map(String::into_bytes),
+    ];
+    let coloured = proptest::collection::vec((colour, around), 0..8).prop_map(|pieces| {
+        let pieces = pieces.into_iter();
+        pieces
+            .flat_map(|(colour, around)| [colour.into_bytes(), around].concat())
+            .collect()
+    });
     prop_oneof![
+        coloured,
         proptest::collection::vec(any::<u8>(), 0..80),
         any::<String>().prop_map(String::into_bytes),
         steering.prop_map(String::into_bytes),
@@ -130,6 +147,28 @@ fn unescaped(shown: &str) -> Vec<u8> {
     bytes
 }
 
+/// A line without its whole colours, each with the erasure behind it.
+fn without_colours(line: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let mut rest = line;
+    while let Some((&first, behind)) = rest.split_first() {
+        let parameters = rest.strip_prefix(b"\x1b[").unwrap_or_default();
+        let length = parameters
+            .iter()
+            .take_while(|byte| b"0123456789;:".contains(byte))
+            .count();
+        if parameters.get(length) == Some(&b'm') {
+            let text = &parameters[length + 1..];
+            let erased = text.strip_prefix(b"\x1b[K");
+            rest = erased.or(text.strip_prefix(b"\x1b[0K")).unwrap_or(text);
+        } else {
+            kept.push(first);
+            rest = behind;
+        }
+    }
+    kept
+}
+
 proptest! {
     #[test]
     fn no_line_is_wider_than_the_window_and_no_code_but_ours_gets_out(run in run()) {
@@ -173,8 +212,9 @@ proptest! {
             prop_assert!(!line.contains(|c: char| c.is_control() && c != '\t'), "{line:?}");
             prop_assert!(line.starts_with(['▌', '│']), "{line:?}");
         }
-        let is_not_end = |byte: &u8| !matches!(byte, b'\r' | b'\n');
-        let written: Vec<u8> = pieces.concat().into_iter().filter(is_not_end).collect();
+        let written = pieces.concat();
+        let lines = written.split(|byte| matches!(byte, b'\r' | b'\n'));
+        let written: Vec<u8> = lines.flat_map(without_colours).collect();
         prop_assert_eq!(unescaped(&shown.concat()), written);
     }
 

@@ -1,4 +1,5 @@
-//! A terminal for tests: knows the few codes that the view may use and panics at every other control.
+//! A terminal for tests: knows the few codes that the view may use and panics at every other control, at a colour that
+//! outlives its line, and at a mark that does not look like ours.
 
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
@@ -14,7 +15,12 @@ pub(super) struct Screen {
     at: (usize, usize),
     is_wrapping: bool,
     is_cursor_hidden: bool,
+    /// The parameters of the last colour, until it is reset.
+    look: String,
 }
+
+/// What the marks that begin a line look like, with and without colour.
+const LOOKS_OF_MARKS: [&str; 3] = ["", "36", "2"];
 
 impl Screen {
     pub(super) fn new(size: Size) -> Self {
@@ -24,6 +30,7 @@ impl Screen {
             at: (0, 0),
             is_wrapping: true,
             is_cursor_hidden: false,
+            look: String::new(),
         }
     }
 
@@ -34,6 +41,7 @@ impl Screen {
             rest = &rest[grapheme.len()..];
             match grapheme {
                 "\r\n" => {
+                    assert!(self.look.is_empty(), "a colour outlives its line");
                     self.down();
                     self.at.1 = 0;
                 }
@@ -83,6 +91,12 @@ impl Screen {
 
     fn put(&mut self, grapheme: &str) {
         assert!(!grapheme.contains(char::is_control), "{grapheme:?}");
+        let is_mark = self.at.1 == 0 || ('\u{2580}'..='\u{259f}').any(|c| grapheme.contains(c));
+        assert!(
+            !is_mark || LOOKS_OF_MARKS.contains(&self.look.as_str()),
+            "{grapheme:?} in {}",
+            self.look
+        );
         let columns = usize::from(self.size.columns);
         assert!(
             self.at.1 + grapheme.width() <= columns,
@@ -127,9 +141,31 @@ impl Screen {
                 let top = self.rows.len().saturating_sub(usize::from(self.size.rows));
                 self.at.0 = self.at.0.saturating_sub(rows).max(top);
             }
-            (_, "m") => {}
+            ("0", "m") => self.look.clear(),
+            (look, "m") => {
+                assert!(self.look.is_empty(), "a colour within a colour");
+                assert!(!paints_more_than_text(look), "{look}");
+                look.clone_into(&mut self.look);
+            }
             _ => panic!("unforeseen code {parameters}{code}"),
         }
         &body[end + 1..]
     }
+}
+
+/// Whether a colour is one of the background, is inverse or hidden, or is no colour at all.
+fn paints_more_than_text(look: &str) -> bool {
+    let mut codes = look.split(';').map(|code| code.parse::<u8>().unwrap());
+    while let Some(code) = codes.next() {
+        match code {
+            1..=4 | 30..=37 | 90..=97 => {}
+            38 => match codes.next() {
+                Some(2) => _ = codes.nth(2).unwrap(),
+                Some(5) => _ = codes.next().unwrap(),
+                _ => return true,
+            },
+            _ => return true,
+        }
+    }
+    false
 }

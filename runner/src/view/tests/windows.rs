@@ -41,11 +41,11 @@ fn a_failed_step_shows_its_log_and_the_end_says_what_to_do() {
     │ warning: unused variable: `x`
     │  --> src/lib.rs:3:5
     ▌   whole log: .cofferdam/logs/3.log
-    ▌ ■ Test  cancelled  0.8 s
+    ▌ ■ Test  cancelled: Lint failed  0.8 s
     ▌ – Deploy to production  not run: Lint failed
     ▌
     ▌   ✓ Build                 3.2 s
-    ▌ ┌ ■ Test                  0.8 s  cancelled
+    ▌ ┌ ■ Test                  0.8 s  cancelled: Lint failed
     ▌ └ ✗ Lint                  0.8 s  exit 1
     ▌   – Deploy to production         not run: Lint failed
     ▌
@@ -73,12 +73,13 @@ fn a_failure_is_legible_in_24_columns() {
     ▌   whole log:
     ▌   .cofferdam/logs/
     ▌   3.log
-    ▌ ■ Test  cancelled
+    ▌ ■ Test  cancelled: Li…
     ▌ – Deploy to…  not run…
     ▌
     ▌   ✓ Build        3.2 s
     ▌ ┌ ■ Test         0.8 s
-    ▌     cancelled
+    ▌     cancelled: Lint
+    ▌     failed
     ▌ └ ✗ Lint         0.8 s
     ▌     exit 1
     ▌   – Deploy to …
@@ -115,11 +116,11 @@ fn a_failure_is_legible_in_a_file() {
     │ Lint                 │  --> src/lib.rs:3:5
     ▌ ✗ Lint  exit 1  0.8 s
     ▌   whole log: .cofferdam/logs/3.log
-    ▌ ■ Test  cancelled  0.8 s
+    ▌ ■ Test  cancelled: Lint failed  0.8 s
     ▌ – Deploy to production  not run: Lint failed
     ▌
     ▌   ✓ Build                 3.2 s
-    ▌ ┌ ■ Test                  0.8 s  cancelled
+    ▌ ┌ ■ Test                  0.8 s  cancelled: Lint failed
     ▌ └ ✗ Lint                  0.8 s  exit 1
     ▌   – Deploy to production         not run: Lint failed
     ▌
@@ -143,8 +144,8 @@ fn a_cancelled_run_says_so_at_once_and_how_to_begin_again() {
         why: "cancelled".to_owned(),
     };
     events.extend([
-        (5_000, ended(1, Outcome::Cancelled)),
-        (5_100, ended(2, Outcome::Cancelled)),
+        (5_000, ended(1, cancelled(""))),
+        (5_100, ended(2, cancelled(""))),
         (5_100, ended(3, not_run)),
         (5_110, Event::Ended { state }),
     ]);

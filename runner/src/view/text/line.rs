@@ -1,11 +1,19 @@
 //! A line of the view: whose it is, and pieces of text with a look.
 //!
 //! Text becomes harmless when it enters a line, and our own codes are added when it leaves, so that nothing
-//! from outside can ever stand beside a code of ours.
+//! from outside can ever stand beside a code of ours. The colours of a step are codes of ours too: see `colour`.
+
+use std::borrow::Cow;
 
 use cofferdam_protocol::Origin;
+use unicode_segmentation::UnicodeSegmentation as _;
+use unicode_width::UnicodeWidthChar as _;
 
-use super::{OURS, STEPS, expand_tabs, fitting_bytes, harmless, harmless_bytes, width};
+use super::colour::{self, Look};
+use super::{
+    Harmless, OURS, STEPS, expand_tabs, expand_tabs_from, fitting_bytes, harmless, harmless_bytes,
+    width,
+};
 
 /// Columns of the mark that begins a line, and the space behind it.
 pub(in crate::view) const BAR_COLUMNS: usize = 2;
@@ -45,13 +53,15 @@ pub(in crate::view) enum Style {
     Wary,
     /// What goes on.
     Busy,
+    /// As a step wants its own text to look.
+    Theirs(Look),
 }
 
 impl Style {
     /// The parameters of "select graphic rendition" (ECMA-48, 8.3.117). The sixteen colours only: people
     /// have chosen these so that they can read them.
-    const fn code(self) -> &'static str {
-        match self {
+    fn code(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::Plain => "",
             Self::Strong => "1",
             Self::Dim => "2",
@@ -59,7 +69,8 @@ impl Style {
             Self::Bad => "1;31",
             Self::Wary => "33",
             Self::Busy => "36",
-        }
+            Self::Theirs(look) => return Cow::Owned(look.code()),
+        })
     }
 }
 
@@ -91,11 +102,41 @@ impl Line {
         self
     }
 
-    /// The line with these bytes at its end.
+    /// The line with these bytes at its end, all of one look.
     #[must_use]
     pub(in crate::view) fn with_bytes(mut self, style: Style, bytes: &[u8]) -> Self {
         self.spans.push((style, harmless_bytes(bytes)));
         self
+    }
+
+    /// The line with these bytes of a log at its end, in their own colours.
+    #[must_use]
+    pub(in crate::view) fn with_log(mut self, bytes: &[u8]) -> Self {
+        let mut marks = 0;
+        for (look, piece) in colour::pieces(bytes) {
+            let text = String::new();
+            let mut harmless = Harmless { text, marks };
+            harmless.put_bytes(piece);
+            marks = harmless.marks;
+            // A mark has the look of what it stands upon, or the width of both would be another.
+            let is_mark = |character: char| character.width() == Some(0);
+            let own = harmless.text.trim_start_matches(is_mark);
+            let (theirs, own) = harmless.text.split_at(harmless.text.len() - own.len());
+            match self.spans.last_mut() {
+                Some((_, before)) => before.push_str(theirs),
+                None => self.push(Style::Theirs(look), theirs),
+            }
+            self.push(Style::Theirs(look), own);
+        }
+        self
+    }
+
+    fn push(&mut self, style: Style, text: &str) {
+        match self.spans.last_mut() {
+            _ if text.is_empty() => {}
+            Some((last, before)) if *last == style => before.push_str(text),
+            _ => self.spans.push((style, text.to_owned())),
+        }
     }
 
     /// The line with a bar of a speaker's colour at its end: what follows is theirs.
@@ -110,6 +151,28 @@ impl Line {
     pub(in crate::view) fn columns(&self) -> usize {
         let texts = self.spans.iter().map(|(_, text)| width(&expand_tabs(text)));
         BAR_COLUMNS + texts.sum::<usize>()
+    }
+
+    /// The line on as many as it takes, cut at any character, each of the same speaker. Never none.
+    pub(in crate::view) fn folded(&self, columns: usize) -> Vec<Self> {
+        let room = columns.saturating_sub(BAR_COLUMNS).max(1);
+        let mut lines = Vec::new();
+        let mut line = Self::of(self.whose);
+        let (mut column, mut used) = (0, 0);
+        for (style, span) in &self.spans {
+            let span = expand_tabs_from(&mut column, span);
+            for grapheme in span.graphemes(true) {
+                let columns = width(grapheme);
+                if used > 0 && used + columns > room {
+                    lines.push(std::mem::replace(&mut line, Self::of(self.whose)));
+                    used = 0;
+                }
+                line.push(*style, grapheme);
+                used += columns;
+            }
+        }
+        lines.push(line);
+        lines
     }
 
     /// The line as text without its end: at most so many columns, or all of it, tabs included.
@@ -166,7 +229,7 @@ fn put(to: &mut String, style: Style, text: &str, is_coloured: bool) {
         return;
     }
     to.push_str("\u{1b}[");
-    to.push_str(code);
+    to.push_str(&code);
     to.push('m');
     to.push_str(text);
     to.push_str("\u{1b}[0m");
