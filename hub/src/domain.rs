@@ -15,7 +15,7 @@ pub use build::{Build, BuildState};
 pub use course::{Course, JobCourse};
 pub use happening::{BadTransition, Happening};
 pub use job::{Attempt, Job, JobEnd, JobState, JobStep};
-pub use push::{AcceptedPush, Push, PushId};
+pub use push::{AcceptedPush, Push, PushId, ReportedPush};
 pub use repository::{RepoName, Repository};
 pub use runner::{JoinToken, Runner, RunnerState};
 pub use step::{StepClose, StepRecord, StepReport};

@@ -17,7 +17,7 @@ use cofferdam_pipeline::{
     ChangedFiles, Diagnostic, Outcome, PIPELINE_FILE_NAMES, Reference, StepPlan,
 };
 use cofferdam_protocol::job_spec::{OutOfBounds, Trust, check_steps};
-use cofferdam_protocol::{BuildId, JobId};
+use cofferdam_protocol::{BuildId, CommitId, JobId};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Entropy};
@@ -170,7 +170,12 @@ impl Resolver {
             commit_message: commit.message().await?,
             custom: None,
         };
-        let resolution = cofferdam_pipeline::resolve(&source, &pushed, ChangedFiles::Unknown);
+        let changed = changed_files(&commit, accepted.before.as_ref(), cancel).await?;
+        let changed = match &changed {
+            Some(paths) => ChangedFiles::Known(paths),
+            None => ChangedFiles::Unknown,
+        };
+        let resolution = cofferdam_pipeline::resolve(&source, &pushed, changed);
         let diagnostics = rendered(&resolution.diagnostics, &source, file_name);
         match resolution.outcome {
             Outcome::NothingSelected(why) => Ok(Answer::Nothing { why, diagnostics }),
@@ -208,11 +213,7 @@ impl Resolver {
             .git
             .mirror(&self.mirrors.join(repository.name.as_str()))
             .await?;
-        let commit = push
-            .commit
-            .as_str()
-            .parse()
-            .expect("both kinds of commit id are 40 or 64 lower-case hexadecimal digits");
+        let commit = push.commit.as_str().parse().expect(SAME_IDS);
         Ok(mirror.fetch(&url, reference, &commit, cancel).await?)
     }
 
@@ -238,7 +239,11 @@ impl Resolver {
         diagnostics: String,
         plan: Option<NewPlan>,
     ) -> Result<Answer, ResolveError> {
-        let AcceptedPush { id, push } = accepted;
+        let AcceptedPush {
+            id,
+            push,
+            before: _,
+        } = accepted;
         let jobs = plan.iter().flat_map(|plan| &plan.jobs);
         let names = jobs.map(names_of).collect();
         let new = NewBuild {
@@ -265,6 +270,23 @@ impl Resolver {
         })
     }
 }
+
+/// The files that a push changed, for conditions on them: what differs from where the ref pointed before, as the server
+/// says. Nobody knows for a new ref, or when the mirror has no such commit; then conditions count as met.
+async fn changed_files(
+    commit: &Commit,
+    before: Option<&CommitId>,
+    cancel: &CancellationToken,
+) -> Result<Option<Vec<String>>, GitError> {
+    let Some(before) = before else {
+        return Ok(None);
+    };
+    let before = before.as_str().parse().expect(SAME_IDS);
+    commit.changed_since(&before, cancel).await
+}
+
+/// Why a commit id of the protocol is one of git's.
+const SAME_IDS: &str = "both kinds of commit id are 40 or 64 lower-case hexadecimal digits";
 
 fn names_of(job: &NewJob) -> Vec<String> {
     let steps = job.steps.iter();

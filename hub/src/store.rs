@@ -30,8 +30,8 @@ use cofferdam_protocol::{AttemptId, BuildId, Fence, JobId, LogFrame, LogRecord, 
 use jiff::Timestamp;
 
 use crate::domain::{
-    AcceptedPush, Attempt, Build, Happening, Job, JoinToken, Push, PushId, RepoName, Repository,
-    Runner, RunnerState, StepRecord,
+    AcceptedPush, Attempt, Build, Happening, Job, JoinToken, Push, PushId, RepoName, ReportedPush,
+    Repository, Runner, RunnerState, StepRecord,
 };
 
 /// Why the store could not answer. Retrying may help; the caller shows it as the hub's own fault.
@@ -110,7 +110,7 @@ pub struct SignedReport {
     /// When the signature is too old to be taken again.
     pub expires_at: Timestamp,
     /// What it says was pushed there, as far as something may run for it.
-    pub pushes: Vec<Push>,
+    pub pushes: Vec<ReportedPush>,
 }
 
 /// Builds and their jobs. Written by `resolve`, read by the control socket.

@@ -26,8 +26,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Entropy};
-use crate::domain::{AcceptedPush, Push, RepoName, Repository};
-use crate::hook::{self, PushAnswer, PushReport, REFS_MAX, RefUpdate};
+use crate::domain::{AcceptedPush, Push, RepoName, ReportedPush, Repository};
+use crate::hook::{self, PushAnswer, PushReport, REFS_MAX, RefUpdate, is_zeros};
 use crate::resolve::{Answer, ResolveError, Resolver};
 use crate::store::{PushStore, RepositoryStore, SignedReport, StoreError};
 use turns::{NoRoom, Place, REPOSITORY_PENDING_MAX, Turns};
@@ -194,7 +194,7 @@ impl Trigger {
         name: &RepoName,
         report: PushReport,
         answer: &mut PushAnswer,
-    ) -> Result<Vec<Push>, Refusal> {
+    ) -> Result<Vec<ReportedPush>, Refusal> {
         let PushReport { mut updates } = report;
         if updates.len() > hook::UPDATES_MAX {
             let many = format!("more than {} updates", hook::UPDATES_MAX);
@@ -211,7 +211,7 @@ impl Trigger {
         let mut pushes = Vec::new();
         for RefUpdate {
             reference,
-            old: _,
+            old,
             new,
         } in updates
         {
@@ -227,12 +227,15 @@ impl Trigger {
             let commit = new
                 .parse()
                 .map_err(|error| Refusal::Malformed(format!("what a ref points to: {error}")))?;
-            pushes.push(Push {
+            let push = Push {
                 repository: name.clone(),
                 reference,
                 commit,
                 received_at: self.clock.now(),
-            });
+            };
+            // Of a new ref it is zeros, which name no commit.
+            let before = old.parse().ok().filter(|_| !is_zeros(&old));
+            pushes.push(ReportedPush { push, before });
         }
         Ok(pushes)
     }

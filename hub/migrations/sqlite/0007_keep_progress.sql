@@ -134,6 +134,9 @@ DROP TABLE builds;
 ALTER TABLE new_builds RENAME TO builds;
 ALTER TABLE new_jobs RENAME TO jobs;
 
+-- What a ref pointed to before it was pushed, if that is known.
+ALTER TABLE pushes ADD COLUMN before TEXT;
+
 CREATE INDEX jobs_ready ON jobs (build) WHERE state = 'ready';
 
 CREATE TRIGGER only_a_job_that_runs_gets_an_attempt

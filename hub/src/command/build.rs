@@ -159,9 +159,9 @@ async fn logs(data: &Path, path: &str, raw: Option<u16>, is_followed: bool) -> a
         }
     };
     let mut cursor = 0;
-    let mut known = Vec::new();
+    let mut told = Vec::new();
     loop {
-        let knows = !known.is_empty();
+        let knows = !told.is_empty();
         let query = format!("{path}/logs?cursor={cursor}&wait={is_followed}&knows={knows}");
         let page: LogView = match get(data, &query).await {
             Err(error) if is_followed && error.is::<NoAnswer>() => {
@@ -178,10 +178,10 @@ async fn logs(data: &Path, path: &str, raw: Option<u16>, is_followed: bool) -> a
         }
         // What people are to do is said once, and again when it is something else.
         if cursor_is_at_end && let Printer::Text(text) = &mut printer {
-            for sentence in page.waits.iter().filter(|said| !known.contains(*said)) {
+            for sentence in page.waits.iter().filter(|said| !told.contains(*said)) {
                 text.note(sentence, &mut bytes);
             }
-            known = page.waits;
+            told = page.waits;
         }
         if is_end && let Printer::Text(text) = &mut printer {
             text.end(&mut bytes);

@@ -102,7 +102,7 @@ pub(super) fn why_waiting(job: &Job, all: &[Job]) -> String {
 /// What a person is to do before a job goes on.
 pub(super) fn why_paused(build: &Build, job: &Job) -> String {
     let (repository, number) = (&build.push.repository, build.number);
-    let step = job.steps.first().map_or(1, |step| step_number(step));
+    let step = job.steps.first().map_or(1, step_number);
     format!("it waits for a person: `cofferdam-hub build start {repository} {number} {step}`")
 }
 

@@ -10,7 +10,7 @@
 
 use cofferdam_pipeline::progress::{
     BuildEnd, BuildState as PlanState, Event, JobIndex, JobState as PlanJobState, Outline,
-    Progress, StepOutcome, StepPlace, StepState,
+    Progress, StepEnd, StepOutcome, StepPlace, StepState,
 };
 use cofferdam_protocol::report::{JobResult, StepResult};
 use cofferdam_protocol::{JobId, StepIndex};
@@ -129,9 +129,8 @@ impl Course {
     pub fn state(&self) -> BuildState {
         let is_alive = self.jobs.iter().any(|job| job.live.is_some());
         match self.progress.state() {
-            PlanState::Pending => BuildState::Queued,
             PlanState::Running if self.has_begun() => BuildState::Running,
-            PlanState::Running => BuildState::Queued,
+            PlanState::Pending | PlanState::Running => BuildState::Queued,
             PlanState::Paused | PlanState::Ended(_) if is_alive => BuildState::Running,
             PlanState::Paused => BuildState::Paused,
             PlanState::Ended(BuildEnd::Passed) => BuildState::Passed,
@@ -197,7 +196,7 @@ impl Course {
         };
         let ends = |course: &Self| -> Vec<bool> {
             let ends = course.steps_of(job).map(StepState::end);
-            ends.map(|end| end.is_some_and(|end| end.was_tried()))
+            ends.map(|end| end.is_some_and(StepEnd::was_tried))
                 .collect()
         };
         let steps = self.jobs[job.0].steps.iter();

@@ -19,8 +19,8 @@ use super::{
     JOB_LOG_BYTES_MAX, NewJob, NewStep, PushStore, RepositoryStore, SignedReport, Store, StoreError,
 };
 use crate::domain::{
-    AcceptedPush, AttemptRecord, Build, Course, Job, JobStep, JoinToken, Push, PushId, RepoName,
-    Repository, Runner, StepReport,
+    AcceptedPush, AttemptRecord, Build, Course, Job, JobStep, JoinToken, PushId, RepoName,
+    ReportedPush, Repository, Runner, StepReport,
 };
 
 /// Remembers until it is dropped.
@@ -37,7 +37,7 @@ struct Rows {
     repositories: BTreeMap<RepoName, Repository>,
     nonces: BTreeMap<(RepoName, String), Timestamp>,
     /// Those that are not settled.
-    pushes: BTreeMap<PushId, Push>,
+    pushes: BTreeMap<PushId, ReportedPush>,
     /// How many there have been.
     accepted: u64,
     /// In the order of admission.
@@ -195,11 +195,12 @@ impl PushStore for MemoryStore {
         }
         rows.nonces.insert(key, expires_at);
         let mut accepted = Vec::with_capacity(pushes.len());
-        for push in pushes {
+        for reported in pushes {
             rows.accepted += 1;
             let id = PushId(rows.accepted);
-            rows.pushes.insert(id, push.clone());
-            accepted.push(AcceptedPush { id, push });
+            rows.pushes.insert(id, reported.clone());
+            let ReportedPush { push, before } = reported;
+            accepted.push(AcceptedPush { id, push, before });
         }
         Ok(Some(accepted))
     }
@@ -207,9 +208,10 @@ impl PushStore for MemoryStore {
     async fn unsettled(&self) -> Result<Vec<AcceptedPush>, StoreError> {
         let rows = self.rows();
         let pushes = rows.pushes.iter();
-        let accepted = pushes.map(|(&id, push)| AcceptedPush {
+        let accepted = pushes.map(|(&id, reported)| AcceptedPush {
             id,
-            push: push.clone(),
+            push: reported.push.clone(),
+            before: reported.before.clone(),
         });
         Ok(accepted.collect())
     }

@@ -259,7 +259,7 @@ async fn migrate(
     });
     let migrations: Vec<Migration> = migrations.collect();
     let mut connection = options.clone().foreign_keys(false).connect().await?;
-    let migrator = Migrator::with_migrations(migrations.into());
+    let migrator = Migrator::with_migrations(migrations);
     migrator.run(&mut connection).await?;
     let astray = sqlx::query("PRAGMA foreign_key_check")
         .fetch_optional(&mut connection)

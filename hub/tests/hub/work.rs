@@ -95,7 +95,10 @@ async fn a_push_becomes_a_job_and_its_reports_a_build() {
     assert_eq!(build["jobs"][0]["steps"][0]["receipt"]["ended_by"], "exit");
     let shown = world.says(&["build", "show", "demo", "1"]).await;
     assert!(shown.contains("step 1  Scan  failed (exit 3)"), "{shown}");
-    assert!(shown.contains("step 2  Test  not-run: step 1 `Scan` failed"), "{shown}");
+    assert!(
+        shown.contains("step 2  Test  not-run: step 1 `Scan` failed"),
+        "{shown}"
+    );
     let log = world.says(&["build", "logs", "demo", "1"]).await;
     assert_eq!(
         log,

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use cofferdam_protocol::job_spec::Trust;
-use cofferdam_protocol::{BuildId, JobId};
+use cofferdam_protocol::{BuildId, CommitId, JobId};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
@@ -12,7 +12,7 @@ use super::writer::Failure;
 use super::{SqliteStore, failed, jobs, never, reports};
 use crate::domain::build::made_at;
 use crate::domain::{
-    AcceptedPush, Build, BuildState, Course, Job, Push, PushId, RepoName, StepRecord,
+    AcceptedPush, Build, BuildState, Course, Job, Push, PushId, RepoName, ReportedPush, StepRecord,
 };
 use crate::store::{
     Admission, BuildStore, NewBuild, NewJob, NewStep, PushStore, SignedReport, StoreError,
@@ -327,14 +327,18 @@ async fn accept(
         return Ok(None);
     }
     let mut accepted = Vec::with_capacity(pushes.len());
-    for push in pushes {
-        let id = insert_push(connection, &push).await?;
-        accepted.push(AcceptedPush { id, push });
+    for ReportedPush { push, before } in pushes {
+        let id = insert_push(connection, &push, before.as_ref()).await?;
+        accepted.push(AcceptedPush { id, push, before });
     }
     Ok(Some(accepted))
 }
 
-async fn insert_push(connection: &mut SqliteConnection, push: &Push) -> Result<PushId, Failure> {
+async fn insert_push(
+    connection: &mut SqliteConnection,
+    push: &Push,
+    before: Option<&CommitId>,
+) -> Result<PushId, Failure> {
     let Push {
         repository,
         reference,
@@ -342,12 +346,14 @@ async fn insert_push(connection: &mut SqliteConnection, push: &Push) -> Result<P
         received_at,
     } = push;
     let done = sqlx::query(
-        "INSERT INTO pushes (repository, reference, commit_id, received_at) VALUES (?, ?, ?, ?)",
+        "INSERT INTO pushes (repository, reference, commit_id, received_at, before)
+         VALUES (?, ?, ?, ?, ?)",
     )
     .bind(repository.as_str())
     .bind(reference)
     .bind(commit.as_str())
     .bind(time_text(*received_at))
+    .bind(before.map(CommitId::as_str))
     .execute(connection)
     .await?;
     Ok(PushId(u64::try_from(done.last_insert_rowid())?))
@@ -373,6 +379,7 @@ fn accepted_push(row: Fields<'_>) -> Result<AcceptedPush, BadRow> {
             commit: row.text("commit_id", str::parse)?,
             received_at: row.time("received_at")?,
         },
+        before: row.text_maybe("before", str::parse)?,
     })
 }
 

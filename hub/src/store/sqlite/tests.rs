@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use jiff::Timestamp;
 
 use super::*;
-use crate::domain::{JoinToken, Push};
+use crate::domain::{JoinToken, Push, ReportedPush};
 use crate::store::{
     Applied, BuildStore as _, LogStore as _, NewBuild, NewJob, NewPlan, NewStep, Newcomer,
     PushStore as _, QueueStore as _, Report, RunnerStore as _, SignedReport,
@@ -78,7 +78,10 @@ fn signed_report() -> SignedReport {
         repository: "r".parse().unwrap(),
         nonce: "n".to_owned(),
         expires_at: time(),
-        pushes: vec![new_build('b', BUILD, JOB).push],
+        pushes: vec![ReportedPush {
+            push: new_build('b', BUILD, JOB).push,
+            before: None,
+        }],
     }
 }
 
@@ -299,6 +302,7 @@ async fn a_row_that_holds_nonsense_is_an_error_that_names_it() {
         ("pushes", "repository", "'..'"),
         ("pushes", "commit_id", "'main'"),
         ("pushes", "received_at", "'lately'"),
+        ("pushes", "before", "'main'"),
         ("runners", "id", "x'00'"),
         ("runners", "public_key", "x'00'"),
         ("runners", "labels", "'[1]'"),

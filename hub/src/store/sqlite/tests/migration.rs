@@ -7,11 +7,18 @@ use crate::domain::{Job, JobState};
 const BEFORE: usize = 6;
 
 /// What is stored before: builds by number, each with its jobs.
-struct Old<'c>(&'c mut SqliteConnection);
+struct Old<'c> {
+    connection: &'c mut SqliteConnection,
+    /// How jobs ended, which is stored after their attempts.
+    outcomes: Vec<String>,
+}
 
 impl Old<'_> {
     async fn run(&mut self, sql: String) {
-        sqlx::query(AssertSqlSafe(sql)).execute(&mut *self.0).await.unwrap();
+        sqlx::query(AssertSqlSafe(sql))
+            .execute(&mut *self.connection)
+            .await
+            .unwrap();
     }
 
     async fn build(&mut self, number: u8, state: &str) {
@@ -35,18 +42,23 @@ impl Old<'_> {
         };
         let job = id(build, 1 + ordinal);
         self.run(format!(
-            "INSERT INTO jobs VALUES ({job}, {}, {ordinal}, '{needs}', '[]', {outcome}, {ended})",
+            "INSERT INTO jobs VALUES ({job}, {}, {ordinal}, '{needs}', '[]', NULL, NULL)",
             id(build, 0)
         ))
         .await;
+        self.outcomes.push(format!(
+            "UPDATE jobs SET outcome = {outcome}, ended_at = {ended} WHERE id = {job}"
+        ));
         for place in 0..2 {
             let index = 2 * ordinal + place;
             let spec = serde_json::json!({
                 "index": index, "name": "a", "line": 1, "max_time_secs": 60,
                 "work": { "kind": "unsupported", "what": "pipes", "line": 2 },
             });
-            self.run(format!("INSERT INTO steps VALUES ({job}, {index}, {place}, '{spec}')"))
-                .await;
+            self.run(format!(
+                "INSERT INTO steps VALUES ({job}, {index}, {place}, '{spec}')"
+            ))
+            .await;
         }
     }
 
@@ -80,7 +92,7 @@ impl Old<'_> {
 }
 
 fn id(build: u8, number: u8) -> String {
-    format!("x'{:030x}{build:02x}'", number)
+    format!("x'{number:030x}{build:02x}'")
 }
 
 fn bytes(build: u8, number: u8) -> [u8; 16] {
@@ -94,7 +106,10 @@ const PASSED: Option<&str> = Some(r#"{"result":"passed"}"#);
 const FAILED: Option<&str> = Some(r#"{"result":"failed","exit":3,"why":"no"}"#);
 
 async fn fill_old(connection: &mut SqliteConnection) {
-    let mut old = Old(connection);
+    let mut old = Old {
+        connection,
+        outcomes: Vec::new(),
+    };
     old.run("INSERT INTO repositories VALUES ('r', 'file:///srv/r.git', 'key')".to_owned())
         .await;
     let runner = id(0, 1);
@@ -126,6 +141,9 @@ async fn fill_old(connection: &mut SqliteConnection) {
     old.build(7, "queued").await;
     old.job(7, 0, "[]", "NULL").await;
     old.attempt(7, 0, "lost", &[PASSED, None]).await;
+    for outcome in std::mem::take(&mut old.outcomes) {
+        old.run(outcome).await;
+    }
 }
 
 async fn show(store: &SqliteStore, number: u8) -> String {
@@ -133,10 +151,10 @@ async fn show(store: &SqliteStore, number: u8) -> String {
     let state = store.build(build).await.unwrap().unwrap().state;
     let show = |job: Job| {
         let steps = job.steps.iter().map(|step| step.state.name());
-        let stops = job.state.live().is_some_and(|live| live.is_cancel_wanted);
-        let stops = if stops { ", to be stopped" } else { "" };
+        let is_stopping = job.state.live().is_some_and(|live| live.is_cancel_wanted);
+        let more = if is_stopping { ", to be stopped" } else { "" };
         let steps = steps.collect::<Vec<_>>().join(", ");
-        format!("{}{stops} ({steps})", job.state.name())
+        format!("{}{more} ({steps})", job.state.name())
     };
     let jobs = store.jobs(build).await.unwrap();
     let jobs: Vec<String> = jobs.into_iter().map(show).collect();
@@ -214,7 +232,10 @@ async fn builds_of_an_older_hub_go_on() {
         "cancelled: cancelled (cancelled, not run)"
     );
     store.expire(Timestamp::MAX).await.unwrap();
-    store.cancel(BuildId::from_bytes(bytes(7, 0)), time()).await.unwrap();
+    store
+        .cancel(BuildId::from_bytes(bytes(7, 0)), time())
+        .await
+        .unwrap();
     assert_eq!(
         show(&store, 7).await,
         "cancelled: cancelled (not run, not run)"
