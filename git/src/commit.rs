@@ -18,6 +18,9 @@ use crate::store::Store;
 pub use checkout::CheckoutStats;
 use listing::{Entry, Kind};
 
+/// Bytes of a list of changed paths: ten times what a large move of files takes. With more of them nobody knows what changed.
+const CHANGED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// A commit in a mirror that its ref was proven to reach, or a snapshot of a user's own work tree. Only
 /// [`Mirror::fetch`](crate::Mirror::fetch) and [`WorkTree`](crate::WorkTree) make one, so nothing of a remote can be
 /// read or checked out without the proof.
@@ -96,6 +99,43 @@ impl Commit {
         let length = usize::try_from(bytes).map_err(|_| too_large())?;
         let call = Call::reading("read a file", &git_dir).args(["cat-file", "blob", entry.id]);
         Ok(Some(program.output(call, &never, length).await?))
+    }
+
+    /// The paths in which the trees of the two commits differ. `None` if nobody can tell: the repository has no such commit
+    /// (what is left of a shallow history, or a ref that was moved by force), or there are too many paths.
+    pub async fn changed_since(
+        &self,
+        before: &CommitId,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Vec<String>>, GitError> {
+        let git_dir = self.store.git_dir(&self.id);
+        let call = Call::reading("list what changed", &git_dir).args([
+            "diff-tree",
+            "-r",
+            "-z",
+            "--name-only",
+            "--no-renames",
+            "--no-ext-diff",
+            before.as_str(),
+            self.id.as_str(),
+            "--",
+        ]);
+        match self
+            .store
+            .program
+            .output(call, cancel, CHANGED_BYTES_MAX)
+            .await
+        {
+            Ok(paths) => {
+                let paths = paths
+                    .split(|byte| *byte == 0)
+                    .filter(|path| !path.is_empty());
+                let paths = paths.map(|path| String::from_utf8_lossy(path).into_owned());
+                Ok(Some(paths.collect()))
+            }
+            Err(GitError::Failed { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The commit's message; bytes that are not UTF-8 are replaced, and what lies beyond the first

@@ -5,10 +5,12 @@
 
 mod builds;
 mod logs;
+mod manual;
 mod repositories;
 mod runners;
 pub mod socket;
 pub mod view;
+mod words;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -91,6 +93,11 @@ pub fn router(control: Arc<Control>) -> Router {
         .route("/builds", get(builds::list))
         .route("/builds/{repository}/{number}", get(builds::show))
         .route("/builds/{repository}/{number}/cancel", post(builds::cancel))
+        .route("/builds/{repository}/{number}/start", post(manual::start))
+        .route(
+            "/builds/{repository}/{number}/decline",
+            post(manual::decline),
+        )
         .route("/builds/{repository}/{number}/steps", get(builds::steps))
         .route("/builds/{repository}/{number}/logs", get(logs::read))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

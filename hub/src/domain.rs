@@ -2,18 +2,20 @@
 
 pub mod attempt;
 pub mod build;
-pub mod graph;
+pub mod course;
+pub mod happening;
 pub mod job;
 pub mod push;
 pub mod repository;
 pub mod runner;
 pub mod step;
 
-pub use attempt::{AttemptEnd, AttemptRecord, Turn};
+pub use attempt::{AttemptEnd, AttemptRecord, Ending, Turn};
 pub use build::{Build, BuildState};
-pub use graph::{BadGraph, JobGraph, JobNode};
-pub use job::{Attempt, BadTransition, Ending, Job, JobState, JobStateEvent};
-pub use push::{AcceptedPush, Push, PushId};
+pub use course::{Course, JobCourse};
+pub use happening::{BadTransition, Happening};
+pub use job::{Attempt, Job, JobEnd, JobState, JobStep};
+pub use push::{AcceptedPush, Push, PushId, ReportedPush};
 pub use repository::{RepoName, Repository};
 pub use runner::{JoinToken, Runner, RunnerState};
-pub use step::{StepClose, StepRecord, StepState};
+pub use step::{StepClose, StepRecord, StepReport};

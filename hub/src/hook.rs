@@ -59,8 +59,13 @@ pub struct RefUpdate {
 impl RefUpdate {
     /// Whether the ref is gone.
     pub fn is_deletion(&self) -> bool {
-        !self.new.is_empty() && self.new.bytes().all(|byte| byte == b'0')
+        is_zeros(&self.new)
     }
+}
+
+/// Whether this stands for no commit.
+pub fn is_zeros(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|byte| byte == b'0')
 }
 
 /// What the hub says to the pusher.

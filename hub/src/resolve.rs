@@ -12,14 +12,19 @@ use std::sync::Arc;
 use cofferdam_git::{
     BadRefName, BadRemoteUrl, Commit, Depth, Git, GitError, RefName, RemotePolicy, RemoteUrl,
 };
-use cofferdam_pipeline::{ChangedFiles, Diagnostic, Outcome, PIPELINE_FILE_NAMES, Reference};
-use cofferdam_protocol::job_spec::{Trust, check_steps};
-use cofferdam_protocol::{BuildId, JobId};
+use cofferdam_pipeline::progress::Outline;
+use cofferdam_pipeline::{
+    ChangedFiles, Diagnostic, Outcome, PIPELINE_FILE_NAMES, Reference, StepPlan,
+};
+use cofferdam_protocol::job_spec::{OutOfBounds, Trust, check_steps};
+use cofferdam_protocol::{BuildId, CommitId, JobId};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Entropy};
 use crate::domain::{AcceptedPush, Build, BuildState, Push, Repository};
-use crate::store::{Admission, BuildStore, NewBuild, NewJob, PushStore, StoreError};
+use crate::store::{
+    Admission, BuildStore, NewBuild, NewJob, NewPlan, NewStep, PushStore, StoreError,
+};
 
 /// Longest pipeline file that is fetched from git, in bytes: as much as the language reads.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -165,20 +170,27 @@ impl Resolver {
             commit_message: commit.message().await?,
             custom: None,
         };
-        let resolution = cofferdam_pipeline::resolve(&source, &pushed, ChangedFiles::Unknown);
+        let changed = changed_files(&commit, accepted.before.as_ref(), cancel).await?;
+        let changed = match &changed {
+            Some(paths) => ChangedFiles::Known(paths),
+            None => ChangedFiles::Unknown,
+        };
+        let resolution = cofferdam_pipeline::resolve(&source, &pushed, changed);
         let diagnostics = rendered(&resolution.diagnostics, &source, file_name);
         match resolution.outcome {
             Outcome::NothingSelected(why) => Ok(Answer::Nothing { why, diagnostics }),
             Outcome::Invalid => self.admit(accepted, String::new(), diagnostics, None).await,
             Outcome::Planned(plan) => {
-                let jobs: Vec<NewJob> =
-                    plan.jobs.into_iter().map(|job| self.new_job(job)).collect();
+                let outline = Outline::from(&plan);
+                let jobs = plan.jobs.into_iter().map(|job| self.new_job(job));
+                let jobs: Vec<NewJob> = jobs.collect();
                 // A job that no runner would take is the file's mistake, and said now, not at each offer.
-                if let Some(error) = jobs.iter().find_map(|job| check_steps(&job.steps).err()) {
+                if let Some(error) = jobs.iter().find_map(|job| check(job).err()) {
                     let diagnostics = format!("{diagnostics}error: {file_name}: {error}\n");
                     return self.admit(accepted, String::new(), diagnostics, None).await;
                 }
-                self.admit(accepted, plan.selected, diagnostics, Some(jobs))
+                let runs = NewPlan { outline, jobs };
+                self.admit(accepted, plan.selected, diagnostics, Some(runs))
                     .await
             }
         }
@@ -201,31 +213,24 @@ impl Resolver {
             .git
             .mirror(&self.mirrors.join(repository.name.as_str()))
             .await?;
-        let commit = push
-            .commit
-            .as_str()
-            .parse()
-            .expect("both kinds of commit id are 40 or 64 lower-case hexadecimal digits");
+        let commit = push.commit.as_str().parse().expect(SAME_IDS);
         Ok(mirror
             .fetch(&url, reference, &commit, Depth::default(), cancel)
             .await?)
     }
 
     fn new_job(&self, job: cofferdam_pipeline::JobPlan) -> NewJob {
+        // What a job needs stands in the outline.
         let cofferdam_pipeline::JobPlan {
-            needs,
+            needs: _,
             stage: _,
             runs_on,
             steps,
         } = job;
         NewJob {
             id: JobId::new(self.entropy.id(self.clock.now())),
-            needs: needs
-                .into_iter()
-                .filter_map(|ordinal| u32::try_from(ordinal).ok())
-                .collect(),
             runs_on,
-            steps: steps.into_iter().map(to_wire::step).collect(),
+            steps: steps.into_iter().map(new_step).collect(),
         }
     }
 
@@ -234,10 +239,15 @@ impl Resolver {
         accepted: AcceptedPush,
         selected: String,
         diagnostics: String,
-        jobs: Option<Vec<NewJob>>,
+        plan: Option<NewPlan>,
     ) -> Result<Answer, ResolveError> {
-        let AcceptedPush { id, push } = accepted;
-        let names = jobs.iter().flatten().map(names_of).collect();
+        let AcceptedPush {
+            id,
+            push,
+            before: _,
+        } = accepted;
+        let jobs = plan.iter().flat_map(|plan| &plan.jobs);
+        let names = jobs.map(names_of).collect();
         let new = NewBuild {
             id: BuildId::new(self.entropy.id(self.clock.now())),
             push,
@@ -246,7 +256,7 @@ impl Resolver {
             trust: Trust::Trusted,
             selected,
             diagnostics,
-            jobs,
+            plan,
         };
         let (build, is_new) = match self.builds.admit(new).await? {
             Admission::New(build) => (build, true),
@@ -263,8 +273,38 @@ impl Resolver {
     }
 }
 
+/// The files that a push changed, for conditions on them: what differs from where the ref pointed before, as the server
+/// says. Nobody knows for a new ref, or when the mirror has no such commit; then conditions count as met.
+async fn changed_files(
+    commit: &Commit,
+    before: Option<&CommitId>,
+    cancel: &CancellationToken,
+) -> Result<Option<Vec<String>>, GitError> {
+    let Some(before) = before else {
+        return Ok(None);
+    };
+    let before = before.as_str().parse().expect(SAME_IDS);
+    commit.changed_since(&before, cancel).await
+}
+
+/// Why a commit id of the protocol is one of git's.
+const SAME_IDS: &str = "both kinds of commit id are 40 or 64 lower-case hexadecimal digits";
+
 fn names_of(job: &NewJob) -> Vec<String> {
-    job.steps.iter().map(|step| step.name.clone()).collect()
+    let steps = job.steps.iter();
+    steps.map(|step| step.spec.name.clone()).collect()
+}
+
+fn new_step(step: StepPlan) -> NewStep {
+    NewStep {
+        skip: step.skip.clone(),
+        spec: to_wire::step(step),
+    }
+}
+
+fn check(job: &NewJob) -> Result<(), OutOfBounds> {
+    let steps = job.steps.iter().map(|step| step.spec.clone());
+    check_steps(&steps.collect::<Vec<_>>())
 }
 
 fn pushed_name(reference: &RefName) -> Option<Reference> {

@@ -278,10 +278,7 @@ impl Scheduler {
 }
 
 fn live(job: &Job) -> Option<&Attempt> {
-    match &job.state {
-        JobState::Leased(attempt) => Some(attempt),
-        JobState::Queued { .. } | JobState::Done { .. } | JobState::NotRun => None,
-    }
+    job.state.live()
 }
 
 #[cfg(test)]

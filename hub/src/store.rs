@@ -23,14 +23,15 @@ mod plan;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use cofferdam_pipeline::progress::Outline;
 use cofferdam_protocol::proof::PublicKey;
 use cofferdam_protocol::report::JobEvent;
 use cofferdam_protocol::{AttemptId, BuildId, Fence, JobId, LogFrame, LogRecord, RunnerId, Seq};
 use jiff::Timestamp;
 
 use crate::domain::{
-    AcceptedPush, Attempt, Build, Job, JoinToken, Push, PushId, RepoName, Repository, Runner,
-    RunnerState, StepRecord,
+    AcceptedPush, Attempt, Build, Happening, Job, JoinToken, Push, PushId, RepoName, ReportedPush,
+    Repository, Runner, RunnerState, StepRecord,
 };
 
 /// Why the store could not answer. Retrying may help; the caller shows it as the hub's own fault.
@@ -109,7 +110,7 @@ pub struct SignedReport {
     /// When the signature is too old to be taken again.
     pub expires_at: Timestamp,
     /// What it says was pushed there, as far as something may run for it.
-    pub pushes: Vec<Push>,
+    pub pushes: Vec<ReportedPush>,
 }
 
 /// Builds and their jobs. Written by `resolve`, read by the control socket.
@@ -118,7 +119,7 @@ pub trait BuildStore: Send + Sync + Debug {
     /// Stores a build and its jobs, gives it the next number of its repository, and settles its push. If
     /// this (repository, ref, commit) has a build already, the push is settled, no build is stored, and that
     /// one is returned.
-    /// A plan without jobs, with a job that needs a later one, or with two steps of one index is an error.
+    /// A plan that no build can follow is an error, and so is one with two steps of one index.
     async fn admit(&self, build: NewBuild) -> Result<Admission, StoreError>;
 
     /// A build by its id.
@@ -141,7 +142,8 @@ pub trait BuildStore: Send + Sync + Debug {
     /// The jobs of a build, by ordinal.
     async fn jobs(&self, build: BuildId) -> Result<Vec<Job>, StoreError>;
 
-    /// What is known about the steps of a job: of its newest attempt, by index.
+    /// What was last reported about the steps of a job, by index. Of a step that several attempts tried, the newest word
+    /// counts.
     async fn steps(&self, job: JobId) -> Result<Vec<StepRecord>, StoreError>;
 }
 
@@ -160,9 +162,18 @@ pub struct NewBuild {
     pub selected: String,
     /// Rendered diagnostics; may be empty.
     pub diagnostics: String,
-    /// Its jobs in the order of the plan, or `None` when the file could not be planned: the build is
-    /// stored as `Invalid`, so that the push has an answer that people can see.
-    pub jobs: Option<Vec<NewJob>>,
+    /// What it runs, or `None` when the file could not be planned: the build is stored as `Invalid`, so that
+    /// the push has an answer that people can see.
+    pub plan: Option<NewPlan>,
+}
+
+/// What a build that is about to be stored runs.
+#[derive(Clone, Debug)]
+pub struct NewPlan {
+    /// What its progress depends on.
+    pub outline: Outline,
+    /// Its jobs, in the order of the outline.
+    pub jobs: Vec<NewJob>,
 }
 
 /// A job that is about to be stored.
@@ -170,12 +181,19 @@ pub struct NewBuild {
 pub struct NewJob {
     /// Names it.
     pub id: JobId,
-    /// The ordinals of the jobs that must pass first; each smaller than its own.
-    pub needs: Vec<u32>,
     /// Labels that its runner must have.
     pub runs_on: Vec<String>,
+    /// In the order of the outline.
+    pub steps: Vec<NewStep>,
+}
+
+/// A step that is about to be stored.
+#[derive(Clone, Debug)]
+pub struct NewStep {
     /// What it executes.
-    pub steps: Vec<cofferdam_protocol::job_spec::StepSpec>,
+    pub spec: cofferdam_protocol::job_spec::StepSpec,
+    /// Why it is skipped, in a sentence, if the outline says that it is.
+    pub skip: Option<String>,
 }
 
 /// What became of a [`NewBuild`].
@@ -190,8 +208,7 @@ pub enum Admission {
 /// The queue. Written by `schedule`, `gateway` and `ingest`.
 #[async_trait]
 pub trait QueueStore: Send + Sync + Debug {
-    /// The jobs that could start now, oldest build first, then by ordinal: queued, and every job they
-    /// need has passed.
+    /// The jobs to which nothing is missing but a runner, oldest build first, then by ordinal.
     async fn ready(&self) -> Result<Vec<Job>, StoreError>;
 
     /// Gives `job` to a runner if it is still [`QueueStore::ready`], under the next fence; `None` if it is
@@ -221,8 +238,7 @@ pub trait QueueStore: Send + Sync + Debug {
     ) -> Result<bool, StoreError>;
 
     /// Puts back an attempt that its runner declined or could not be handed; `false` when it has
-    /// started, or is not the newest. The job is queued again, or ends at `now` as cancelled if its
-    /// cancellation is wanted.
+    /// started, or is not the newest. The job is queued again, or ends at `now` if it is to be stopped.
     async fn give_back(
         &self,
         attempt: AttemptId,
@@ -231,9 +247,9 @@ pub trait QueueStore: Send + Sync + Debug {
     ) -> Result<bool, StoreError>;
 
     /// Ends every lease that is over at `now`. A job whose attempt had not started, or that is lost for
-    /// the first time, is queued again; one lost for the second time ends as `Error`; one whose
-    /// cancellation is wanted ends as cancelled. A step that was running ends as an error. Returns the
-    /// jobs whose lease ended, as they were.
+    /// the first time, is queued again, and goes on with its first step that has no end; of one that is lost
+    /// for the second time that step ends as an error; one that is to be stopped ends as cancelled. Returns
+    /// the jobs whose lease ended, as they were.
     async fn expire(&self, now: Timestamp) -> Result<Vec<Job>, StoreError>;
 
     /// Gives every open attempt a fresh lease: a hub that starts cannot know who is still alive.
@@ -242,14 +258,24 @@ pub trait QueueStore: Send + Sync + Debug {
     /// How far the hub has what this attempt reported; `None` before its first report.
     async fn position(&self, attempt: AttemptId) -> Result<Option<Seq>, StoreError>;
 
-    /// Applies one event of an attempt, once: state of job, build, steps and the jobs that need it, in
-    /// one transaction with the attempt's position. A step that still runs when its job ends, ends with
-    /// it. Jobs and builds keep the hub's time, steps the runner's.
+    /// Applies one event of an attempt, once, and all that follows from it for the build, in one transaction
+    /// with the attempt's position. A step that still runs when its job ends, ends with it. Jobs and builds
+    /// keep the hub's time, steps the runner's.
     async fn apply(&self, report: Report) -> Result<Applied, StoreError>;
 
-    /// Marks every live attempt of the build as to be cancelled and ends its queued jobs as cancelled.
-    /// Returns the attempts to tell.
+    /// Cancels a build: ends its jobs that no attempt has, and marks the others as to be stopped. A final job
+    /// runs all the same; once nothing else is left, the next cancellation stops that. Returns the attempts
+    /// to tell.
     async fn cancel(&self, build: BuildId, now: Timestamp) -> Result<Vec<Attempt>, StoreError>;
+
+    /// Starts, or declines for good, a job that waits for a person; `false` if it does not, or not any more.
+    async fn answer(
+        &self,
+        build: BuildId,
+        job: JobId,
+        answer: Answer,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
 
     /// Waits until a write may have changed what `ready`, `leases` or a build says, since `seen` was
     /// returned by an earlier call (0 at first). Returns the newest change number. May wake early.
@@ -259,6 +285,24 @@ pub trait QueueStore: Send + Sync + Debug {
 
     /// Whether this hub is the one that schedules. Always true with SQLite, which one hub owns alone.
     async fn try_lead(&self) -> Result<bool, StoreError>;
+}
+
+/// What a person says to a job that waits for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It may start.
+    Start,
+    /// It is not to be started: neither it nor what needs it is run, and the build goes on without.
+    Decline,
+}
+
+impl From<Answer> for Happening {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Start => Self::Begin,
+            Answer::Decline => Self::Decline,
+        }
+    }
 }
 
 /// One event of an attempt, as it came from its runner.

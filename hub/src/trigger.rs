@@ -9,6 +9,7 @@ mod answer;
 mod turns;
 mod verify;
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,11 +27,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Entropy};
-use crate::domain::{AcceptedPush, Push, RepoName, Repository};
-use crate::hook::{self, PushAnswer, PushReport, REFS_MAX, RefUpdate};
+use crate::domain::{AcceptedPush, Push, RepoName, ReportedPush, Repository};
+use crate::hook::{self, PushAnswer, PushReport, REFS_MAX, RefUpdate, is_zeros};
 use crate::resolve::{Answer, ResolveError, Resolver};
 use crate::store::{PushStore, RepositoryStore, SignedReport, StoreError};
-use turns::{NoRoom, Place, REPOSITORY_PENDING_MAX, Turns};
+use turns::{NoRoom, Place, REPOSITORY_BACKLOG_MAX, Turns};
 
 /// How long the pusher waits for us. A small fetch and a plan take a tenth of a second; after five
 /// seconds people think that `git push` hangs.
@@ -92,7 +93,7 @@ enum Refusal {
     #[error("the hub is busy with other pushes; this one was not taken")]
     Busy,
     #[error(
-        "{REPOSITORY_PENDING_MAX} refs of this repository wait to be read already; this push was not taken, and nothing runs for it"
+        "{REPOSITORY_BACKLOG_MAX} refs of this repository wait to be read already; this push was not taken, and nothing runs for it"
     )]
     TooMany,
     #[error("the hub failed; its log says why")]
@@ -194,7 +195,7 @@ impl Trigger {
         name: &RepoName,
         report: PushReport,
         answer: &mut PushAnswer,
-    ) -> Result<Vec<Push>, Refusal> {
+    ) -> Result<Vec<ReportedPush>, Refusal> {
         let PushReport { mut updates } = report;
         if updates.len() > hook::UPDATES_MAX {
             let many = format!("more than {} updates", hook::UPDATES_MAX);
@@ -211,7 +212,7 @@ impl Trigger {
         let mut pushes = Vec::new();
         for RefUpdate {
             reference,
-            old: _,
+            old,
             new,
         } in updates
         {
@@ -227,28 +228,47 @@ impl Trigger {
             let commit = new
                 .parse()
                 .map_err(|error| Refusal::Malformed(format!("what a ref points to: {error}")))?;
-            pushes.push(Push {
+            let push = Push {
                 repository: name.clone(),
                 reference,
                 commit,
                 received_at: self.clock.now(),
-            });
+            };
+            // Of a new ref it is zeros, which name no commit.
+            let before = old.parse().ok().filter(|_| !is_zeros(&old));
+            pushes.push(ReportedPush { push, before });
         }
         Ok(pushes)
     }
 
-    /// Accepts a report, once, and begins with its pushes. From here on they are looked after whatever happens to this
-    /// process.
+    /// Accepts a report, once, and begins with its pushes, or as soon as there is a place for each. From here on they are
+    /// looked after whatever happens to this process.
     async fn take(
         self: Arc<Self>,
         repository: Repository,
         report: SignedReport,
     ) -> Result<Vec<Work>, Refusal> {
-        let places = self.turns.places(&repository.name, report.pushes.len())?;
+        let (name, count) = (&repository.name, report.pushes.len());
+        let (places, waiting) = match self.turns.places(name, count) {
+            Ok(places) => (places, Vec::new()),
+            Err(_) => (Vec::new(), self.turns.backlog(name, count)?),
+        };
         let accepted = self.pushes.accept(report, self.clock.now()).await?;
-        let accepted = accepted.ok_or(Refusal::Replayed)?;
-        let begin = |(push, place)| self.begin(repository.clone(), push, place);
-        Ok(accepted.into_iter().zip(places).map(begin).collect())
+        let mut accepted = accepted.ok_or(Refusal::Replayed)?.into_iter();
+        let mut works = Vec::with_capacity(count);
+        for (place, push) in places.into_iter().zip(accepted.by_ref()) {
+            works.push(self.begin(repository.clone(), push, ready(place)));
+        }
+        for (waiting, push) in waiting.into_iter().zip(accepted) {
+            let (trigger, name) = (Arc::clone(&self), repository.name.clone());
+            let place = async move {
+                let place = trigger.turns.place(&name).await;
+                drop(waiting);
+                place
+            };
+            works.push(self.begin(repository.clone(), push, place));
+        }
+        Ok(works)
     }
 
     /// Begins with what an earlier hub accepted and could not answer any more, in the order in which it was accepted.
@@ -262,16 +282,22 @@ impl Trigger {
             tracing::info!(repository = %name, "goes on with a push that was accepted before the hub was started");
             let place = self.turns.place(&name).await;
             // Its pusher has gone long ago; the answer is in the log.
-            drop(self.begin(repository, push, place));
+            drop(self.begin(repository, push, ready(place)));
         }
         Ok(())
     }
 
-    fn begin(&self, repository: Repository, push: AcceptedPush, place: Place) -> Work {
+    fn begin(
+        &self,
+        repository: Repository,
+        push: AcceptedPush,
+        place: impl Future<Output = Place> + Send + 'static,
+    ) -> Work {
         let reference = push.push.reference.clone();
         let (resolver, stop) = (Arc::clone(&self.resolver), self.stop.clone());
         let (tasks, told_of) = (self.tasks.clone(), repository.clone());
         let work = async move {
+            let place = place.await;
             let _turn = place.turn().await;
             let runtime = Handle::current();
             // On a thread of its own: git measures its mirror, and the language reads a file, without once giving way.

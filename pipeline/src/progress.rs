@@ -159,8 +159,9 @@ impl Progress {
             .unwrap_or(BuildEnd::Passed)
     }
 
-    /// Whether a step was ever begun or tried. A first attempt that was put back without a result leaves no trace.
-    fn has_begun(&self) -> bool {
+    /// Whether a step has ended after an attempt dealt with it. A first attempt that was put back without a result leaves
+    /// no trace.
+    pub fn has_begun(&self) -> bool {
         let mut steps = self.record.jobs.iter().flat_map(|job| &job.steps);
         steps.any(|step| step.end().is_some_and(StepEnd::was_tried))
     }

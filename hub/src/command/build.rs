@@ -12,7 +12,9 @@ use super::HubWentAway;
 use super::ask::{NoAnswer, get, post, print, print_json, segment};
 use super::build_text;
 use super::log_text::LogText;
-use crate::control::view::{BuildDetail, BuildView, Cancelled, LogView, RecordView, StepName};
+use crate::control::view::{
+    AnswerStep, Answered, BuildDetail, BuildView, Cancelled, LogView, RecordView, StepName,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BuildVerb {
@@ -46,9 +48,25 @@ pub(super) enum BuildVerb {
         which: Which,
     },
     /// Cancel a build
+    ///
+    /// A final step runs all the same. Once nothing else is left of the build, cancelling it again stops that too.
     Cancel {
         #[command(flatten)]
         which: Which,
+    },
+    /// Start a step that waits for a person
+    Start {
+        #[command(flatten)]
+        which: Which,
+        /// The step's number, as `build show` counts, or its name
+        step: String,
+    },
+    /// Decline a step that waits for a person: it is not run, nor is what comes after it
+    Decline {
+        #[command(flatten)]
+        which: Which,
+        /// The step's number, as `build show` counts, or its name
+        step: String,
     },
 }
 
@@ -100,8 +118,21 @@ impl BuildVerb {
                 let cancelled: Cancelled = post(data, &path, &()).await?;
                 print(format_args!("{}\n", build_text::cancelled(&cancelled)))
             }
+            Self::Start { which, step } => {
+                let answered = answer(data, &which, "start", step).await?;
+                print(format_args!("{}\n", build_text::started(&answered)))
+            }
+            Self::Decline { which, step } => {
+                let answered = answer(data, &which, "decline", step).await?;
+                print(format_args!("{}\n", build_text::declined(&answered)))
+            }
         }
     }
+}
+
+async fn answer(data: &Path, which: &Which, verb: &str, step: String) -> anyhow::Result<Answered> {
+    let path = format!("{}/{verb}", which.path()?);
+    post(data, &path, &AnswerStep { step }).await
 }
 
 /// What a log is turned into.
@@ -128,8 +159,10 @@ async fn logs(data: &Path, path: &str, raw: Option<u16>, is_followed: bool) -> a
         }
     };
     let mut cursor = 0;
+    let mut told = Vec::new();
     loop {
-        let query = format!("{path}/logs?cursor={cursor}&wait={is_followed}");
+        let knows = !told.is_empty();
+        let query = format!("{path}/logs?cursor={cursor}&wait={is_followed}&knows={knows}");
         let page: LogView = match get(data, &query).await {
             Err(error) if is_followed && error.is::<NoAnswer>() => {
                 return Err(error.context(HubWentAway));
@@ -137,10 +170,18 @@ async fn logs(data: &Path, path: &str, raw: Option<u16>, is_followed: bool) -> a
             answered => answered?,
         };
         let is_end = page.records.is_empty() && (page.is_over || !is_followed);
+        let cursor_is_at_end = page.records.is_empty();
         cursor = page.next;
         let mut bytes = Vec::new();
         for record in page.records {
             printer.take(&record, &mut bytes)?;
+        }
+        // What people are to do is said once, and again when it is something else.
+        if cursor_is_at_end && let Printer::Text(text) = &mut printer {
+            for sentence in page.waits.iter().filter(|said| !told.contains(*said)) {
+                text.note(sentence, &mut bytes);
+            }
+            told = page.waits;
         }
         if is_end && let Printer::Text(text) = &mut printer {
             text.end(&mut bytes);

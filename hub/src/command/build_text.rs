@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::control::view::{BuildDetail, BuildView, Cancelled, JobView, StepView};
+use crate::control::view::{
+    Answered, BuildDetail, BuildView, Cancelled, JobView, StepName, StepView,
+};
 use crate::plain_text::one_line;
 
 /// Longest name or sentence on a line, in bytes.
@@ -34,7 +36,12 @@ pub(super) fn line(build: &BuildView) -> String {
 
 /// What a cancellation did.
 pub(super) fn cancelled(what: &Cancelled) -> String {
-    let Cancelled { build, ended, told } = what;
+    let Cancelled {
+        build,
+        ended,
+        told,
+        is_final_left,
+    } = what;
     let BuildView {
         repository,
         number,
@@ -52,8 +59,50 @@ pub(super) fn cancelled(what: &Cancelled) -> String {
     if *told > 0 {
         done.push(format!("{} at a runner told to stop", jobs(*told)));
     }
+    if done.is_empty() {
+        done.push("nothing of it was left to cancel".to_owned());
+    }
     let done = done.join(", ");
-    format!("Cancelled build {number} of {repository}: {done}; it is {state} now")
+    let rest = if *is_final_left {
+        ", and its final step runs all the same; another cancel stops that"
+    } else {
+        ""
+    };
+    format!("Cancelled build {number} of {repository}: {done}; it is {state} now{rest}")
+}
+
+/// That a step was started which waited for a person.
+pub(super) fn started(what: &Answered) -> String {
+    let Answered { build, step } = what;
+    let BuildView {
+        repository,
+        number,
+        state,
+        ..
+    } = build;
+    let called = called(step);
+    format!("Started {called} of build {number} of {repository}; it is {state} now")
+}
+
+/// That a step was declined which waited for a person.
+pub(super) fn declined(what: &Answered) -> String {
+    let Answered { build, step } = what;
+    let BuildView {
+        repository,
+        number,
+        state,
+        ..
+    } = build;
+    let called = called(step);
+    format!(
+        "Declined {called} of build {number} of {repository}: neither it nor what comes after it is run; \
+         the build is {state} now"
+    )
+}
+
+fn called(step: &StepName) -> String {
+    let StepName { index, name } = step;
+    format!("step {} `{}`", u32::from(*index) + 1, plain(name))
 }
 
 /// All about a build.
@@ -110,9 +159,15 @@ fn put_step(page: &mut String, step: &StepView) {
         took_ms,
         receipt: _,
     } = step;
+    // Why a step did not run is the whole story, and stands beside the word; what a step that ran says gets a line.
+    let did_not_run = matches!(state.as_str(), "not-run" | "skipped" | "cancelled");
+    let (short, why) = match why {
+        Some(why) if did_not_run => (Some(why), None),
+        why => (None, why.as_deref()),
+    };
     let status = match exit {
         Some(exit) => format!("{state} (exit {exit})"),
-        None => state.clone(),
+        None => status(state, short.map(String::as_str)),
     };
     let took = took_ms.map_or_else(String::new, |ms| format!("  {}", duration(ms)));
     let name = plain(name);
@@ -170,6 +225,7 @@ mod tests {
                 },
                 ended,
                 told,
+                is_final_left: false,
             })
         };
         assert_eq!(

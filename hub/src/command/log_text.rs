@@ -21,6 +21,9 @@ const STEP: char = '│';
 /// Longest name of a step in a heading, in bytes.
 const HEADING_BYTES_MAX: usize = 200;
 
+/// Longest note between the lines of a log, in bytes.
+const NOTE_BYTES_MAX: usize = 500;
+
 /// Who writes: a step's index and an origin.
 type Writer = (u16, Origin);
 
@@ -86,6 +89,16 @@ impl LogText {
             pending.bytes = rest.to_vec();
             pending.is_after_return = before == '\r';
         }
+        out.extend_from_slice(text.as_bytes());
+    }
+
+    /// Adds a line of Cofferdam's own that is no part of the log.
+    pub(super) fn note(&mut self, sentence: &str, out: &mut Vec<u8>) {
+        let mut text = String::new();
+        self.close(&mut text);
+        let sentence = one_line(sentence, NOTE_BYTES_MAX);
+        // Writing to a String cannot fail.
+        _ = writeln!(text, "{SYSTEM} {sentence}");
         out.extend_from_slice(text.as_bytes());
     }
 

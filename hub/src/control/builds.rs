@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
+use cofferdam_pipeline::progress::StepState;
 use cofferdam_protocol::StepIndex;
 use cofferdam_protocol::job_spec::StepSpec;
-use cofferdam_protocol::report::{Blame, JobResult, StepResult};
+use cofferdam_protocol::report::{Blame, StepResult};
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::view::{BuildDetail, BuildView, Cancelled, JobView, StepName, StepView};
-use super::{BuildPath, Control, ControlError, bad};
-use crate::domain::{Attempt, Build, Job, JobState, Push, RepoName, StepState};
+use super::{BuildPath, Control, ControlError, bad, words};
+use crate::domain::{Build, Job, JobState, JobStep, Push, RepoName, StepReport};
 
 /// Builds that a list shows: what fits on some screens.
 const LIST_MAX: u32 = 100;
@@ -48,11 +49,10 @@ pub(super) async fn show(
     let jobs = control.builds.jobs(build.id).await?;
     let mut views = Vec::with_capacity(jobs.len());
     for job in &jobs {
-        let records = control.builds.steps(job.id).await?;
-        let known = records
-            .into_iter()
-            .map(|record| (record.step, record.state));
-        views.push(control.job(job, &jobs, &known.collect()));
+        let reports = control.builds.steps(job.id).await?;
+        let reports = reports.into_iter();
+        let known = reports.map(|record| (record.step, record.report)).collect();
+        views.push(control.job(&build, job, &jobs, &known));
     }
     let diagnostics = build.diagnostics.clone();
     Ok(Json(BuildDetail {
@@ -70,11 +70,14 @@ pub(super) async fn steps(
     let build = control.build(path).await?;
     let jobs = control.builds.jobs(build.id).await?;
     let steps = jobs.into_iter().flat_map(|job| job.steps);
-    let name = |step: StepSpec| StepName {
+    Ok(Json(steps.map(|step| name(step.spec)).collect()))
+}
+
+pub(super) fn name(step: StepSpec) -> StepName {
+    StepName {
         index: step.index.0,
         name: step.name,
-    };
-    Ok(Json(steps.map(name).collect()))
+    }
 }
 
 pub(super) async fn cancel(
@@ -98,15 +101,28 @@ pub(super) async fn cancel(
         build: view(build),
         ended: waiting.saturating_sub(self::waiting(&still)),
         told: told.len(),
+        is_final_left: still.iter().any(is_final_left),
     }))
 }
 
+/// The jobs that no attempt has and that are not over.
 fn waiting(jobs: &[Job]) -> usize {
-    let is_queued = |job: &&Job| matches!(job.state, JobState::Queued { .. });
-    jobs.iter().filter(is_queued).count()
+    let is_waiting = |state: &JobState| {
+        matches!(
+            state,
+            JobState::Waiting | JobState::Paused | JobState::Queued { .. }
+        )
+    };
+    jobs.iter().filter(|job| is_waiting(&job.state)).count()
 }
 
-fn view(build: Build) -> BuildView {
+fn is_final_left(job: &Job) -> bool {
+    let is_over = matches!(job.state, JobState::Done { .. });
+    let is_stopped = job.state.live().is_some_and(|live| live.is_cancel_wanted);
+    job.is_final && !is_over && !is_stopped
+}
+
+pub(super) fn view(build: Build) -> BuildView {
     let Build {
         id,
         number,
@@ -138,87 +154,73 @@ fn view(build: Build) -> BuildView {
 }
 
 impl Control {
-    fn job(&self, job: &Job, all: &[Job], known: &BTreeMap<StepIndex, StepState>) -> JobView {
-        let (state, why, attempt) = match &job.state {
-            JobState::Queued { .. } => ("queued", Some(self.why_queued(job, all)), None),
-            JobState::Leased(attempt) => match attempt.started_at {
-                None => (
-                    "queued",
-                    Some("it was offered to a runner".to_owned()),
-                    Some(attempt),
-                ),
-                Some(_) => ("running", None, Some(attempt)),
-            },
-            JobState::Done { result, at: _ } => (result_name(*result), None, None),
-            JobState::NotRun => ("not-run", None, None),
+    fn job(
+        &self,
+        build: &Build,
+        job: &Job,
+        all: &[Job],
+        known: &BTreeMap<StepIndex, StepReport>,
+    ) -> JobView {
+        let (state, why) = match &job.state {
+            JobState::Waiting => ("queued", Some(words::why_waiting(job, all))),
+            JobState::Paused => ("paused", Some(words::why_paused(build, job))),
+            JobState::Queued { .. } => ("queued", Some(self.why_queued(job))),
+            JobState::Leased(live) => {
+                let is_offered = live.started_at.is_none();
+                let offered = || "it was offered to a runner".to_owned();
+                let stopped = || "its runner is told to stop it".to_owned();
+                let why = live.is_cancel_wanted.then(stopped);
+                if is_offered {
+                    ("queued", why.or_else(|| Some(offered())))
+                } else {
+                    ("running", why)
+                }
+            }
+            JobState::Done { end, at: _ } => (end.name(), None),
         };
-        let pending = match &job.state {
-            JobState::Queued { .. } | JobState::Leased(_) => "queued",
-            JobState::Done { .. } | JobState::NotRun => "not-run",
-        };
-        // What an earlier try left behind says nothing about a job that is queued again.
-        let known = |step: &StepSpec| match &job.state {
-            JobState::Queued { .. } => None,
-            _ => known.get(&step.index),
-        };
-        let steps = job
-            .steps
-            .iter()
-            .map(|step| step_view(step, known(step), pending));
+        let steps = job.steps.iter();
+        let steps = steps.map(|step| step_view(step, known.get(&step.spec.index), all));
         JobView {
             ordinal: job.ordinal,
             state: state.to_owned(),
             why,
-            runner: attempt.map(|attempt: &Attempt| attempt.runner.to_string()),
+            runner: job.state.live().map(|live| live.runner.to_string()),
             runs_on: job.runs_on.clone(),
             steps: steps.collect(),
         }
     }
 
-    fn why_queued(&self, job: &Job, all: &[Job]) -> String {
-        let is_passed = |ordinal: &u32| {
-            all.iter().any(|other| {
-                let passed = JobResult::Passed;
-                let is_done =
-                    matches!(other.state, JobState::Done { result, .. } if result == passed);
-                other.ordinal == *ordinal && is_done
-            })
-        };
-        let missing: Vec<String> = job
-            .needs
-            .iter()
-            .filter(|ordinal| !is_passed(ordinal))
-            .map(|ordinal| (ordinal + 1).to_string())
-            .collect();
-        if !missing.is_empty() {
-            return format!("it waits for job {}", missing.join(", "));
-        }
+    fn why_queued(&self, job: &Job) -> String {
         let reasons = self.reasons.borrow();
         let reason = reasons.get(&job.id).cloned();
         reason.unwrap_or_else(|| "it is about to be handed to a runner".to_owned())
     }
 }
 
-fn step_view(spec: &StepSpec, known: Option<&StepState>, pending: &str) -> StepView {
+/// A step where it stands, with what its runner said of it if that still counts: what an earlier try left behind says
+/// nothing about a step that is to be tried again.
+fn step_view(step: &JobStep, report: Option<&StepReport>, all: &[Job]) -> StepView {
     let mut view = StepView {
-        index: spec.index.0,
-        name: spec.name.clone(),
-        state: pending.to_owned(),
+        index: step.spec.index.0,
+        name: step.spec.name.clone(),
+        state: words::step_state(step.state).to_owned(),
         exit: None,
-        why: None,
+        why: words::why_step(step, all),
         blame: None,
         started_at: None,
         finished_at: None,
         took_ms: None,
         receipt: None,
     };
-    match known {
+    let counts = match step.state {
+        StepState::Waiting => false,
+        StepState::Running => true,
+        StepState::Ended(end) => end.was_tried(),
+    };
+    match report.filter(|_| counts) {
         None => {}
-        Some(StepState::Running { since }) => {
-            "running".clone_into(&mut view.state);
-            view.started_at = Some(since.to_string());
-        }
-        Some(StepState::Done {
+        Some(StepReport::Running { since }) => view.started_at = Some(since.to_string()),
+        Some(StepReport::Done {
             since,
             at,
             result,
@@ -240,13 +242,13 @@ fn took_ms(since: Timestamp, at: Timestamp) -> u64 {
     u64::try_from(at.duration_since(since).as_millis()).unwrap_or(0)
 }
 
+/// Adds what the runner said of an end. How the step ended is not the runner's alone to say: one that was told to stop it
+/// may have been lost instead.
 fn put_result(view: &mut StepView, result: &StepResult) {
-    let state = match result {
-        StepResult::Passed => "passed",
+    match result {
         StepResult::Failed { exit, why } => {
             view.exit = *exit;
-            view.why = Some(why.clone());
-            "failed"
+            view.why.get_or_insert_with(|| why.clone());
         }
         StepResult::Error { blame, why } => {
             let blame = match blame {
@@ -255,20 +257,8 @@ fn put_result(view: &mut StepView, result: &StepResult) {
                 Blame::Ours => "ours",
             };
             view.blame = Some(blame.to_owned());
-            view.why = Some(why.clone());
-            "error"
+            view.why.get_or_insert_with(|| why.clone());
         }
-        StepResult::Cancelled => "cancelled",
-        StepResult::NotRun => "not-run",
-    };
-    state.clone_into(&mut view.state);
-}
-
-fn result_name(result: JobResult) -> &'static str {
-    match result {
-        JobResult::Passed => "passed",
-        JobResult::Failed => "failed",
-        JobResult::Error => "error",
-        JobResult::Cancelled => "cancelled",
+        StepResult::Passed | StepResult::Cancelled | StepResult::NotRun => {}
     }
 }

@@ -10,7 +10,8 @@ use data_encoding::BASE64;
 use serde::Deserialize;
 
 use super::view::{LogView, RecordView};
-use super::{BuildPath, Control, ControlError};
+use super::{BuildPath, Control, ControlError, words};
+use crate::domain::BuildState;
 
 /// Log bytes in one answer: large enough to read 100 MB in a second, small enough to hold for many.
 const PAGE_BYTES_MAX: usize = 256 * 1024;
@@ -30,13 +31,21 @@ pub(super) struct LogQuery {
     /// Whether to wait at the end of what there is.
     #[serde(default)]
     wait: bool,
+    /// Whether the reader knows already that the build waits for a person.
+    #[serde(default)]
+    knows: bool,
 }
 
 pub(super) async fn read(
     State(control): State<Arc<Control>>,
     path: Path<BuildPath>,
-    Query(LogQuery { cursor, wait }): Query<LogQuery>,
+    Query(query): Query<LogQuery>,
 ) -> Result<Json<LogView>, ControlError> {
+    let LogQuery {
+        cursor,
+        wait,
+        knows,
+    } = query;
     let build = control.build(path).await?;
     let deadline = tokio::time::Instant::now() + WAIT_MAX;
     loop {
@@ -44,8 +53,8 @@ pub(super) async fn read(
         let seen = control.live.seen();
         let seen_state = control.queue.changed(0).await;
         let page = control.page(build.id, cursor).await?;
-        let is_last =
-            !page.records.is_empty() || page.is_over || !wait || control.stop.is_cancelled();
+        let is_news = !page.records.is_empty() || page.is_over || knows == page.waits.is_empty();
+        let is_last = is_news || !wait || control.stop.is_cancelled();
         if is_last || tokio::time::Instant::now() >= deadline {
             return Ok(Json(page));
         }
@@ -63,12 +72,19 @@ impl Control {
     async fn page(&self, build: BuildId, cursor: u64) -> Result<LogView, ControlError> {
         // The state before the records: a build that is over writes no more.
         let state = self.builds.build(build).await?;
-        let is_over = state.is_none_or(|build| build.state.is_over());
+        let is_over = state.as_ref().is_none_or(|build| build.state.is_over());
+        let waits = match &state {
+            Some(state) if state.state == BuildState::Paused => {
+                words::waits(state, &self.builds.jobs(build).await?)
+            }
+            _ => Vec::new(),
+        };
         let page = self.logs.read(build, cursor, PAGE_BYTES_MAX).await?;
         Ok(LogView {
             records: page.records.into_iter().map(view).collect(),
             next: page.next,
             is_over,
+            waits,
         })
     }
 }

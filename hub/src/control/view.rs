@@ -106,7 +106,7 @@ pub struct BuildView {
     pub number: u64,
     /// Its id.
     pub id: String,
-    /// `invalid`, `queued`, `running`, `passed`, `failed`, `error` or `cancelled`.
+    /// `invalid`, `queued`, `running`, `paused`, `passed`, `failed`, `error` or `cancelled`.
     pub state: String,
     /// The pushed ref.
     pub reference: String,
@@ -141,6 +141,25 @@ pub struct Cancelled {
     pub ended: usize,
     /// Jobs that runners hold, and are told to stop; the build ends with the last of them.
     pub told: usize,
+    /// Whether its final step runs all the same.
+    pub is_final_left: bool,
+}
+
+/// Which step of a build a person answers for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerStep {
+    /// Its number, from 1, or its name.
+    pub step: String,
+}
+
+/// What an answer for a step did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Answered {
+    /// The build, as it is now.
+    pub build: BuildView,
+    /// The step that waited for a person.
+    pub step: StepName,
 }
 
 /// What a step is called.
@@ -157,9 +176,9 @@ pub struct StepName {
 pub struct JobView {
     /// Its place in the plan, from 0.
     pub ordinal: u32,
-    /// `queued`, `running`, `passed`, `failed`, `error`, `cancelled` or `not-run`.
+    /// `queued`, `paused`, `running`, `passed`, `failed`, `error`, `cancelled`, `skipped` or `not-run`.
     pub state: String,
-    /// Why it is queued.
+    /// Why it is queued or paused, or is being stopped.
     pub why: Option<String>,
     /// Who holds it.
     pub runner: Option<String>,
@@ -176,11 +195,11 @@ pub struct StepView {
     pub index: u16,
     /// What people call it.
     pub name: String,
-    /// `queued`, `running`, `passed`, `failed`, `error`, `cancelled` or `not-run`.
+    /// `queued`, `running`, `passed`, `failed`, `error`, `cancelled`, `skipped` or `not-run`.
     pub state: String,
     /// The exit status of a failed step, if it had one.
     pub exit: Option<u8>,
-    /// Why it failed or could not be run.
+    /// Why it failed, could not be run, was stopped or was not run.
     pub why: Option<String>,
     /// Whose doing it is that it could not be run: `user`, `infrastructure` or `ours`.
     pub blame: Option<String>,
@@ -203,6 +222,8 @@ pub struct LogView {
     pub next: u64,
     /// Whether the build had ended before these were read: an empty page is then the last.
     pub is_over: bool,
+    /// What a person is to do before the build goes on, in a sentence for each job that waits; none while something runs.
+    pub waits: Vec<String>,
 }
 
 /// One record of a log.

@@ -4,6 +4,9 @@
 //! report that comes late, twice or from the wrong place gets the right answer.
 
 use cofferdam_protocol::{AttemptId, BuildId, Fence, JobId, RunnerId, Seq};
+use jiff::Timestamp;
+
+use super::StepClose;
 
 /// An attempt, whatever became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +52,17 @@ impl AttemptEnd {
             Self::Returned => "returned",
         }
     }
+}
+
+/// The end of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// How it is remembered.
+    pub by: AttemptEnd,
+    /// When, by the hub's clock.
+    pub at: Timestamp,
+    /// What becomes of its steps that have no end of their own.
+    pub close: StepClose,
 }
 
 /// Whether a report's turn has come.

@@ -38,7 +38,7 @@ pub fn made_at(id: BuildId) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
 }
 
-/// Where a build stands. Derived by [`super::JobGraph::state`] whenever one of its jobs changes, in the
+/// Where a build stands. Derived by [`super::Course::state`] whenever one of its jobs changes, in the
 /// same transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BuildState {
@@ -46,24 +46,27 @@ pub enum BuildState {
     Invalid,
     /// No job runs, and none has ended.
     Queued,
-    /// A job runs, or others wait for one.
+    /// A job runs, or could.
     Running,
-    /// Every job passed.
+    /// It goes on when a person starts a job.
+    Paused,
+    /// Every step passed, was skipped, or was left to a person who did not want it.
     Passed,
-    /// A job failed.
+    /// A step failed.
     Failed,
-    /// No job failed, but one could not be run.
+    /// No step failed, but one could not be run.
     Error,
-    /// No job failed or could not be run, but one was cancelled.
+    /// No step failed or could not be run, but one was cancelled.
     Cancelled,
 }
 
 impl BuildState {
     /// Every state there is.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Invalid,
         Self::Queued,
         Self::Running,
+        Self::Paused,
         Self::Passed,
         Self::Failed,
         Self::Error,
@@ -76,6 +79,7 @@ impl BuildState {
             Self::Invalid => "invalid",
             Self::Queued => "queued",
             Self::Running => "running",
+            Self::Paused => "paused",
             Self::Passed => "passed",
             Self::Failed => "failed",
             Self::Error => "error",
@@ -86,7 +90,7 @@ impl BuildState {
     /// Whether nothing can happen to it any more.
     pub const fn is_over(self) -> bool {
         match self {
-            Self::Queued | Self::Running => false,
+            Self::Queued | Self::Running | Self::Paused => false,
             Self::Invalid | Self::Passed | Self::Failed | Self::Error | Self::Cancelled => true,
         }
     }

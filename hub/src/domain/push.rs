@@ -17,6 +17,17 @@ pub struct AcceptedPush {
     pub id: PushId,
     /// What was pushed.
     pub push: Push,
+    /// What the ref pointed to before, as far as anybody knows. A hint.
+    pub before: Option<CommitId>,
+}
+
+/// A push as it was reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportedPush {
+    /// What was pushed.
+    pub push: Push,
+    /// What the ref pointed to before, if it is not new.
+    pub before: Option<CommitId>,
 }
 
 /// A ref of a repository now points to a commit. A hint until the hub has seen it in git.

@@ -1,23 +1,21 @@
-//! What an attempt reported about one step.
+//! What an attempt reported about one step. Where the step stands is the build's [`super::Course`] to say.
 
 use cofferdam_protocol::StepIndex;
 use cofferdam_protocol::report::{Blame, JobResult, StepResult};
 use jiff::Timestamp;
 
-use super::BadTransition;
-
-/// What is known about one step of an attempt.
+/// What was last reported about one step of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepRecord {
     /// Which step.
     pub step: StepIndex,
-    /// Where it stands.
-    pub state: StepState,
+    /// What was reported.
+    pub report: StepReport,
 }
 
-/// Where a step stands.
+/// What is known about a step of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StepState {
+pub enum StepReport {
     /// It began.
     Running {
         /// When, by the runner's clock.
@@ -37,93 +35,63 @@ pub enum StepState {
 }
 
 /// The receipt of a step whose runner sent none.
-pub const NO_RECEIPT: &str = "null";
+const NO_RECEIPT: &str = "null";
 
-impl StepState {
-    /// The state of a step that begins at `at`; `before` is what was known about it.
-    pub fn started(before: Option<Self>, at: Timestamp) -> Result<Self, BadTransition> {
-        match before {
-            None => Ok(Self::Running { since: at }),
-            Some(state) => Err(BadTransition {
-                of: "step",
-                from: state.name(),
-                event: "a start",
-            }),
-        }
-    }
-
-    /// The state of a step that ends at `at`; `before` is what was known about it. A step may end
-    /// without having begun: it was skipped, or could not be run.
+impl StepReport {
+    /// A step that ends at `at`; `before` is what was known about it. A step may end without having begun: it could not
+    /// be run.
     pub fn finished(
-        before: Option<Self>,
+        before: Option<&Self>,
         at: Timestamp,
         result: StepResult,
         receipt: String,
-    ) -> Result<Self, BadTransition> {
-        let since = match before {
-            None => None,
-            Some(Self::Running { since }) => Some(since),
-            Some(done @ Self::Done { .. }) => {
-                return Err(BadTransition {
-                    of: "step",
-                    from: done.name(),
-                    event: "an end",
-                });
-            }
-        };
-        Ok(Self::Done {
-            since,
+    ) -> Self {
+        Self::Done {
+            since: before.and_then(Self::since),
             at,
             result,
             receipt,
-        })
-    }
-
-    /// The state of a step whose attempt is over: one that was running is not any more.
-    #[must_use]
-    pub fn closed(self, at: Timestamp, close: StepClose) -> Self {
-        match self {
-            Self::Running { since } => Self::Done {
-                since: Some(since),
-                at,
-                result: close.result(),
-                receipt: NO_RECEIPT.to_owned(),
-            },
-            done @ Self::Done { .. } => done,
         }
     }
 
-    const fn name(&self) -> &'static str {
+    /// A step whose attempt is over without a word about the step's end; `before` is what was known about it.
+    pub fn closed(before: Option<&Self>, at: Timestamp, close: StepClose) -> Self {
+        Self::finished(before, at, close.result(), NO_RECEIPT.to_owned())
+    }
+
+    /// When it began.
+    const fn since(&self) -> Option<Timestamp> {
         match self {
-            Self::Running { .. } => "running",
-            Self::Done { .. } => "done",
+            Self::Running { since } => Some(*since),
+            Self::Done { since, .. } => *since,
         }
     }
 }
 
-/// Why a step that was running is closed without a report of its own.
+/// Why a step has an end without a report of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepClose {
-    /// The hub gave its attempt up.
+    /// The lease of its attempt is over.
     Lost,
+    /// Its runner was revoked.
+    Revoked,
     /// Its job was reported as ended, so.
     Finished(JobResult),
 }
 
 impl StepClose {
     fn result(self) -> StepResult {
-        match self {
-            Self::Finished(JobResult::Cancelled) => StepResult::Cancelled,
+        let why = match self {
+            Self::Finished(JobResult::Cancelled) => return StepResult::Cancelled,
             Self::Finished(JobResult::Passed | JobResult::Failed | JobResult::Error) => {
-                StepResult::Error {
-                    blame: Blame::Infrastructure,
-                    why: "the runner reported the end of the job, but not of this step".to_owned(),
-                }
+                "the runner reported the end of the job, but not of this step"
             }
-            Self::Lost => StepResult::Error {
-                blame: Blame::Infrastructure,
-                why: "the runner gave no sign of life any more".to_owned(),
-            },
+            Self::Lost => "the runner gave no sign of life any more",
+            Self::Revoked => "the runner was revoked while it had the job",
+        };
+        StepResult::Error {
+            blame: Blame::Infrastructure,
+            why: why.to_owned(),
         }
     }
 }

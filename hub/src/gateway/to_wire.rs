@@ -1,5 +1,6 @@
-//! A leased job → the offer that travels. Destructured completely, so that a new field of a job does not
-//! compile until somebody decides whether it travels.
+//! A leased job → the offer that travels. What is taken apart here is so completely, so that a new field does not compile
+//! until somebody decides whether it travels. Of a job only its steps do, and of those the ones that are left to run: a
+//! retry begins with the first one that has no end.
 
 use std::collections::BTreeMap;
 
@@ -14,15 +15,7 @@ const CLONE_DIR: &str = "/opt/atlassian/pipelines/agent/build";
 
 /// The offer of one attempt.
 pub fn job_spec(job: Job, attempt: &Attempt, build: &Build, repository: &Repository) -> JobSpec {
-    let Job {
-        id: _,
-        build: _,
-        ordinal: _,
-        needs: _,
-        runs_on: _,
-        steps,
-        state: _,
-    } = job;
+    let steps = job.steps_to_run();
     let Attempt {
         id,
         fence,

@@ -15,7 +15,8 @@ use cofferdam_protocol::job_spec::{
 pub(super) fn step(step: StepPlan) -> StepSpec {
     let beyond = beyond_a_hub(&step);
     // How often a step is retried is not the file's yet: the hub's own rule is the language's default. A cache that is
-    // never kept is only slow; what else a step has around it is in `beyond_a_hub`.
+    // never kept is only slow. What decides whether and when the step runs is in the plan's outline; what else a step has
+    // around it is in `beyond_a_hub`.
     let StepPlan {
         index,
         name,
@@ -63,13 +64,6 @@ fn beyond_a_hub(step: &StepPlan) -> Option<(&'static str, u32)> {
     let clone = step.clone.line.filter(|_| !step.clone.enabled);
     let lfs = step.clone.line.filter(|_| step.clone.lfs);
     [
-        step.manual.map(|line| ("trigger: manual", line)),
-        step.is_final.then_some(("final", step.line)),
-        (step.fail_fast && step.group.is_some()).then_some(("fail-fast", step.line)),
-        step.condition
-            .as_ref()
-            .filter(|_| step.skip.is_some())
-            .map(|condition| ("condition", condition.line)),
         upload.map(|upload| ("artifacts", upload.line)),
         step.services
             .first()

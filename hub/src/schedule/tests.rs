@@ -1,3 +1,4 @@
+use cofferdam_pipeline::progress::{Outline, OutlineJob, OutlineStep};
 use cofferdam_protocol::job_spec::{DEPTH_UNSAID, StepSpec, Trust, WorkSpec};
 use cofferdam_protocol::proof::PublicKey;
 use cofferdam_protocol::report::JobEvent;
@@ -8,7 +9,9 @@ use super::*;
 use crate::clock::{FakeClock, SystemEntropy};
 use crate::domain::{JoinToken, Push, Repository};
 use crate::store::memory::MemoryStore;
-use crate::store::{Applied, NewBuild, NewJob, Newcomer, Report, RunnerStore as _};
+use crate::store::{
+    Applied, NewBuild, NewJob, NewPlan, NewStep, Newcomer, Report, RunnerStore as _,
+};
 
 const LEASE: LeaseConfig = LeaseConfig {
     lease_secs: 15,
@@ -35,6 +38,14 @@ fn build(now: Timestamp) -> NewBuild {
             line: 1,
         },
     };
+    let outlined = OutlineJob {
+        steps: vec![OutlineStep::default()],
+        ..OutlineJob::default()
+    };
+    let outline = Outline {
+        jobs: vec![outlined],
+        groups: Vec::new(),
+    };
     NewBuild {
         id: BuildId::new(SystemEntropy.id(now)),
         push: Push {
@@ -47,12 +58,17 @@ fn build(now: Timestamp) -> NewBuild {
         trust: Trust::Trusted,
         selected: "default".to_owned(),
         diagnostics: String::new(),
-        jobs: Some(vec![NewJob {
-            id: JobId::new(SystemEntropy.id(now)),
-            needs: Vec::new(),
-            runs_on: Vec::new(),
-            steps: vec![step],
-        }]),
+        plan: Some(NewPlan {
+            outline,
+            jobs: vec![NewJob {
+                id: JobId::new(SystemEntropy.id(now)),
+                runs_on: Vec::new(),
+                steps: vec![NewStep {
+                    spec: step,
+                    skip: None,
+                }],
+            }],
+        }),
     }
 }
 

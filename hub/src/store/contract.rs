@@ -30,6 +30,7 @@ macro_rules! store_contract {
 mod agreement;
 mod builds;
 mod logs;
+mod progress;
 mod pushes;
 mod queue;
 mod reports;
@@ -40,9 +41,10 @@ use std::fmt::Write as _;
 use std::future::{Ready, ready};
 use std::time::Duration;
 
+use cofferdam_pipeline::progress::{Outline, OutlineJob, OutlineStep};
 use cofferdam_protocol::job_spec::{StepSpec, Trust, WorkSpec};
 use cofferdam_protocol::proof::PublicKey;
-use cofferdam_protocol::report::{JobEvent, JobResult, StepResult};
+use cofferdam_protocol::report::{Blame, JobEvent, JobResult, StepResult};
 use cofferdam_protocol::{
     AttemptId, BuildId, Fence, JobId, LogFrame, LogRecord, Origin, RunnerId, Seq, StepIndex,
 };
@@ -51,8 +53,12 @@ use tempfile::TempDir;
 
 use super::memory::MemoryStore;
 use super::sqlite::SqliteStore;
-use super::{Admission, Applied, Joined, NewBuild, NewJob, Newcomer, Report, Store};
-use crate::domain::{Attempt, Build, JobState, JoinToken, Push, RepoName, Repository, StepState};
+use super::{
+    Admission, Applied, Joined, NewBuild, NewJob, NewPlan, NewStep, Newcomer, Report, Store,
+};
+use crate::domain::{
+    Attempt, Build, Job, JobState, JoinToken, Push, RepoName, Repository, StepReport,
+};
 
 /// The limit on the log of one job in these tests, in bytes: a few small frames.
 const LOG_BYTES_MAX: u64 = 4096;
@@ -60,31 +66,42 @@ const LOG_BYTES_MAX: u64 = 4096;
 /// A store, and the directory that lasts as long as it.
 struct Kept {
     store: Box<dyn Store>,
-    _directory: Option<TempDir>,
+    directory: Option<TempDir>,
 }
 
 impl Kept {
     fn store(&self) -> &dyn Store {
         self.store.as_ref()
     }
+
+    /// As after a restart of the hub. A store that forgets all when it is dropped stays as it is.
+    async fn reopen(&mut self) {
+        if let Some(directory) = &self.directory {
+            self.store.close().await;
+            self.store = Box::new(open(directory).await);
+        }
+    }
 }
 
 async fn on_sqlite() -> Kept {
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("hub.db");
-    let store = SqliteStore::open_with(&file, LOG_BYTES_MAX, Duration::from_secs(5))
-        .await
-        .unwrap();
     Kept {
-        store: Box::new(store),
-        _directory: Some(directory),
+        store: Box::new(open(&directory).await),
+        directory: Some(directory),
     }
+}
+
+async fn open(directory: &TempDir) -> SqliteStore {
+    let file = directory.path().join("hub.db");
+    SqliteStore::open_with(&file, LOG_BYTES_MAX, Duration::from_secs(5))
+        .await
+        .unwrap()
 }
 
 fn on_memory() -> Ready<Kept> {
     ready(Kept {
         store: Box::new(MemoryStore::with_log_bytes_max(LOG_BYTES_MAX)),
-        _directory: None,
+        directory: None,
     })
 }
 
@@ -120,8 +137,13 @@ impl<'s> Scene<'s> {
     }
 
     /// Admits build `number` of `r`, whose jobs need the given ones; each has two steps.
-    async fn admit(&self, number: u8, needs: &[&[u32]]) -> Build {
-        let admission = self.store.admit(new_build("r", number, needs)).await;
+    async fn admit(&self, number: u8, needs: &[&[usize]]) -> Build {
+        self.admit_outlined(number, outline(needs)).await
+    }
+
+    /// Admits build `number` of `r`, of such an outline.
+    async fn admit_outlined(&self, number: u8, outline: Outline) -> Build {
+        let admission = self.store.admit(outlined_build("r", number, outline)).await;
         match admission.unwrap() {
             Admission::New(build) => build,
             Admission::Known(build) => panic!("build {number} is known: {build:?}"),
@@ -143,11 +165,28 @@ impl<'s> Scene<'s> {
         leased
     }
 
-    /// Leases a job, starts it and ends it.
+    /// Leases a job of two steps, starts it and ends it with its first step, or with its second if it passes.
     async fn run(&self, job: JobId, number: u8, result: JobResult) {
         let leased = self.start(job, number).await;
-        let ended = self.report(&leased, 2, JobEvent::Finished { result });
-        assert_eq!(ended.await, Applied::Stored(seq(2)));
+        let first = 2 * u16::from(job.to_bytes()[15]);
+        let ended = |result| [step_started(first), step_finished(first, result)].to_vec();
+        let mut events = match result {
+            JobResult::Passed => ended(StepResult::Passed),
+            JobResult::Failed => ended(failed()),
+            JobResult::Error => ended(broken()),
+            JobResult::Cancelled => ended(StepResult::Cancelled),
+        };
+        if result == JobResult::Passed {
+            events.push(step_started(first + 1));
+            events.push(step_finished(first + 1, StepResult::Passed));
+        } else {
+            events.push(step_finished(first + 1, StepResult::NotRun));
+        }
+        events.push(finished(result));
+        for (number, event) in (2..).zip(events) {
+            let stored = self.report(&leased, number, event).await;
+            assert_eq!(stored, Applied::Stored(seq(number)));
+        }
     }
 
     /// Reports an event as the runner that holds the attempt; the hub's time is second 5.
@@ -161,21 +200,27 @@ impl<'s> Scene<'s> {
         let build = self.store.build(build(number)).await.unwrap().unwrap();
         let mut text = format!("{}:", build.state.name());
         for job in self.store.jobs(build.id).await.unwrap() {
-            let state = match job.state {
-                JobState::Done { result, .. } => format!("{result:?}").to_lowercase(),
-                state => state.name().to_owned(),
-            };
-            write!(text, " {state},").unwrap();
+            write!(text, " {},", job.state.name()).unwrap();
         }
         text.trim_end_matches([':', ',']).to_owned()
     }
 
-    /// What is known about the steps of a job, for people.
+    /// Where the steps of a build stand, job by job, for people.
+    async fn show_standings(&self, number: u8) -> String {
+        let jobs = self.store.jobs(build(number)).await.unwrap();
+        let show = |job: Job| -> String {
+            let steps = job.steps.iter().map(|step| step.state.name());
+            steps.collect::<Vec<_>>().join(", ")
+        };
+        jobs.into_iter().map(show).collect::<Vec<_>>().join("; ")
+    }
+
+    /// What was last reported about the steps of a job, for people.
     async fn show_steps(&self, job: JobId) -> Vec<String> {
         let steps = self.store.steps(job).await.unwrap();
-        let show = |step: crate::domain::StepRecord| match step.state {
-            StepState::Running { .. } => format!("{} runs", step.step),
-            StepState::Done { result, .. } => match result {
+        let show = |step: crate::domain::StepRecord| match step.report {
+            StepReport::Running { .. } => format!("{} runs", step.step),
+            StepReport::Done { result, .. } => match result {
                 StepResult::Error { why, .. } => format!("{} error: {why}", step.step),
                 result => format!("{} {result:?}", step.step),
             },
@@ -266,16 +311,38 @@ fn newcomer(number: u8) -> Newcomer {
     }
 }
 
-fn new_build(repository: &str, number: u8, needs: &[&[u32]]) -> NewBuild {
-    let jobs = (0..).zip(needs).map(|(ordinal, needs)| NewJob {
-        id: job(number, ordinal),
+fn new_build(repository: &str, number: u8, needs: &[&[usize]]) -> NewBuild {
+    outlined_build(repository, number, outline(needs))
+}
+
+/// Jobs of two steps each, which need the given ones.
+fn outline(needs: &[&[usize]]) -> Outline {
+    let jobs = needs.iter().map(|needs| OutlineJob {
         needs: needs.to_vec(),
-        runs_on: vec!["linux".to_owned()],
-        steps: vec![
-            step(2 * u16::from(ordinal)),
-            step(2 * u16::from(ordinal) + 1),
-        ],
+        steps: vec![OutlineStep::default(); 2],
+        ..OutlineJob::default()
     });
+    Outline {
+        jobs: jobs.collect(),
+        groups: Vec::new(),
+    }
+}
+
+fn outlined_build(repository: &str, number: u8, outline: Outline) -> NewBuild {
+    let jobs = (0..).zip(&outline.jobs).map(|(ordinal, outlined)| {
+        let steps = (2 * u16::from(ordinal)..).zip(&outlined.steps);
+        NewJob {
+            id: job(number, ordinal),
+            runs_on: vec!["linux".to_owned()],
+            steps: steps
+                .map(|(index, outlined)| NewStep {
+                    spec: step(index),
+                    skip: outlined.skip.then(|| "nothing changed".to_owned()),
+                })
+                .collect(),
+        }
+    });
+    let jobs = jobs.collect();
     NewBuild {
         id: build(number),
         push: Push {
@@ -288,7 +355,7 @@ fn new_build(repository: &str, number: u8, needs: &[&[u32]]) -> NewBuild {
         trust: Trust::Trusted,
         selected: "default".to_owned(),
         diagnostics: "warning: a \"quote\", an é and a \0\n".to_owned(),
-        jobs: Some(jobs.collect()),
+        plan: Some(NewPlan { outline, jobs }),
     }
 }
 
@@ -349,6 +416,20 @@ fn step_finished(step: u16, result: StepResult) -> JobEvent {
         step: StepIndex(step),
         result,
         receipt: serde_json::json!({ "cpu_ms": 7 }),
+    }
+}
+
+fn failed() -> StepResult {
+    StepResult::Failed {
+        exit: Some(1),
+        why: "it said no".to_owned(),
+    }
+}
+
+fn broken() -> StepResult {
+    StepResult::Error {
+        blame: Blame::Infrastructure,
+        why: "no disk".to_owned(),
     }
 }
 

@@ -15,10 +15,12 @@ use cofferdam_protocol::{AttemptId, BuildId, JobId, LogRecord, StepIndex};
 use jiff::Timestamp;
 
 use super::changes::Changes;
-use super::{JOB_LOG_BYTES_MAX, PushStore, RepositoryStore, SignedReport, Store, StoreError};
+use super::{
+    JOB_LOG_BYTES_MAX, NewJob, NewStep, PushStore, RepositoryStore, SignedReport, Store, StoreError,
+};
 use crate::domain::{
-    AcceptedPush, AttemptRecord, Build, Job, JoinToken, Push, PushId, RepoName, Repository, Runner,
-    StepState,
+    AcceptedPush, AttemptRecord, Build, Course, Job, JobStep, JoinToken, PushId, RepoName,
+    ReportedPush, Repository, Runner, StepReport,
 };
 
 /// Remembers until it is dropped.
@@ -35,13 +37,13 @@ struct Rows {
     repositories: BTreeMap<RepoName, Repository>,
     nonces: BTreeMap<(RepoName, String), Timestamp>,
     /// Those that are not settled.
-    pushes: BTreeMap<PushId, Push>,
+    pushes: BTreeMap<PushId, ReportedPush>,
     /// How many there have been.
     accepted: u64,
     /// In the order of admission.
     builds: Vec<BuildRow>,
     attempts: BTreeMap<AttemptId, AttemptRecord>,
-    steps: BTreeMap<AttemptId, BTreeMap<StepIndex, StepState>>,
+    steps: BTreeMap<AttemptId, BTreeMap<StepIndex, StepReport>>,
     tokens: BTreeMap<[u8; 32], TokenRow>,
     /// In the order of joining.
     runners: Vec<Runner>,
@@ -50,8 +52,10 @@ struct Rows {
 #[derive(Debug)]
 struct BuildRow {
     build: Build,
-    /// By ordinal.
-    jobs: Vec<Job>,
+    /// Where its jobs stand; `None` for a build that was never planned.
+    course: Option<Course>,
+    /// What they are, by ordinal.
+    jobs: Vec<NewJob>,
     /// In the order in which they were stored.
     log: Vec<(AttemptId, LogRecord)>,
 }
@@ -99,15 +103,43 @@ impl Rows {
         self.builds.iter_mut().find(|row| row.build.id == id)
     }
 
-    fn job(&self, id: JobId) -> Option<&Job> {
-        let mut jobs = self.builds.iter().flat_map(|row| &row.jobs);
-        jobs.find(|job| job.id == id)
+    /// The build that a job belongs to.
+    fn build_of(&self, id: JobId) -> Option<&BuildRow> {
+        let is_its = |row: &&BuildRow| row.jobs.iter().any(|job| job.id == id);
+        self.builds.iter().find(is_its)
     }
 
-    fn newest_attempt(&self, job: JobId) -> Option<&AttemptRecord> {
-        let attempts = self.attempts.values();
-        let of_job = attempts.filter(|attempt| attempt.job == job);
-        of_job.max_by_key(|attempt| attempt.fence)
+    fn job(&self, id: JobId) -> Option<Job> {
+        self.build_of(id)?.all().find(|job| job.id == id)
+    }
+}
+
+impl BuildRow {
+    /// Its jobs, by ordinal.
+    fn all(&self) -> impl Iterator<Item = Job> {
+        let course = self.course.iter();
+        course.flat_map(|course| {
+            let jobs = (0..).zip(&self.jobs).zip(&course.progress().outline().jobs);
+            jobs.filter_map(|((ordinal, job), outlined)| {
+                let step = |(place, step): (usize, &NewStep)| {
+                    Some(JobStep {
+                        spec: step.spec.clone(),
+                        skip: step.skip.clone(),
+                        state: course.step(job.id, place)?,
+                    })
+                };
+                Some(Job {
+                    id: job.id,
+                    build: self.build.id,
+                    ordinal,
+                    needs: outlined.needs.clone(),
+                    is_final: outlined.is_final,
+                    runs_on: job.runs_on.clone(),
+                    steps: job.steps.iter().enumerate().filter_map(step).collect(),
+                    state: course.state_of(job.id)?,
+                })
+            })
+        })
     }
 }
 
@@ -163,11 +195,12 @@ impl PushStore for MemoryStore {
         }
         rows.nonces.insert(key, expires_at);
         let mut accepted = Vec::with_capacity(pushes.len());
-        for push in pushes {
+        for reported in pushes {
             rows.accepted += 1;
             let id = PushId(rows.accepted);
-            rows.pushes.insert(id, push.clone());
-            accepted.push(AcceptedPush { id, push });
+            rows.pushes.insert(id, reported.clone());
+            let ReportedPush { push, before } = reported;
+            accepted.push(AcceptedPush { id, push, before });
         }
         Ok(Some(accepted))
     }
@@ -175,9 +208,10 @@ impl PushStore for MemoryStore {
     async fn unsettled(&self) -> Result<Vec<AcceptedPush>, StoreError> {
         let rows = self.rows();
         let pushes = rows.pushes.iter();
-        let accepted = pushes.map(|(&id, push)| AcceptedPush {
+        let accepted = pushes.map(|(&id, reported)| AcceptedPush {
             id,
-            push: push.clone(),
+            push: reported.push.clone(),
+            before: reported.before.clone(),
         });
         Ok(accepted.collect())
     }

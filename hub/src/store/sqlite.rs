@@ -47,7 +47,7 @@ const READERS_MAX: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Every migration: number, what it does, how. Numbers and contents of old ones never change.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (
         1,
         "create repositories",
@@ -77,6 +77,11 @@ const MIGRATIONS: [(i64, &str, &str); 6] = [
         6,
         "create pushes",
         include_str!("../../migrations/sqlite/0006_create_pushes.sql"),
+    ),
+    (
+        7,
+        "keep progress",
+        include_str!("../../migrations/sqlite/0007_keep_progress.sql"),
     ),
 ];
 
@@ -118,7 +123,9 @@ impl SqliteStore {
             .foreign_keys(true)
             .busy_timeout(busy_timeout)
             .disable_statement_logging();
-        migrate(&options).await.map_err(failed(doing))?;
+        migrate(&options, &MIGRATIONS)
+            .await
+            .map_err(failed(doing))?;
         let changes = Arc::new(Changes::new());
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
@@ -240,14 +247,29 @@ fn failed<E: Into<Failure>>(doing: &'static str) -> impl FnOnce(E) -> StoreError
     move |why| StoreError::new(doing, why)
 }
 
-async fn migrate(options: &SqliteConnectOptions) -> Result<(), Failure> {
-    let migrations = MIGRATIONS.map(|(number, what, sql)| {
+/// Brings the tables up to date. A migration that makes a table anew cannot do so while the rows that refer to it are
+/// watched over (<https://www.sqlite.org/lang_altertable.html#otheralter>), so they are looked at afterwards.
+async fn migrate(
+    options: &SqliteConnectOptions,
+    migrations: &[(i64, &'static str, &'static str)],
+) -> Result<(), Failure> {
+    let migrations = migrations.iter().map(|&(number, what, sql)| {
         let kind = MigrationType::Simple;
         Migration::new(number, what.into(), kind, sql.into_sql_str(), false)
     });
-    let mut connection = options.connect().await?;
-    let migrator = Migrator::with_migrations(migrations.into());
+    let migrations: Vec<Migration> = migrations.collect();
+    let mut connection = options.clone().foreign_keys(false).connect().await?;
+    let migrator = Migrator::with_migrations(migrations);
     migrator.run(&mut connection).await?;
+    let astray = sqlx::query("PRAGMA foreign_key_check")
+        .fetch_optional(&mut connection)
+        .await?;
     connection.close().await?;
-    Ok(())
+    match astray {
+        Some(row) => {
+            let table: String = Fields::of("foreign_key_check", &row).plain("table")?;
+            Err(format!("a row of {table} refers to one that is not there").into())
+        }
+        None => Ok(()),
+    }
 }

@@ -13,18 +13,25 @@ use crate::domain::RepoName;
 /// Pushes that are resolved at once. Each runs git and reads a file; two cores have nothing from more.
 const RESOLVES_MAX: usize = 8;
 
-/// Pushed refs that are resolved or wait for it. Beyond that the hub says that it is busy.
+/// Pushed refs that are resolved or wait for their repository's turn. More are remembered, and wait for a place.
 const PENDING_MAX: usize = 256;
 
 /// As many of one repository: six pushes of five refs each. One that does not answer leaves most of the hub's room to
 /// the others.
-pub(super) const REPOSITORY_PENDING_MAX: usize = 32;
+const REPOSITORY_PENDING_MAX: usize = 32;
+
+/// Pushed refs that are remembered and wait for a place: some megabytes of tasks. Beyond that the hub says that it is busy.
+const BACKLOG_MAX: usize = 2048;
+
+/// As many of one repository: fifty pushes of five refs each. Beyond that a push is not taken.
+pub(super) const REPOSITORY_BACKLOG_MAX: usize = 256;
 
 /// Who may wait, and who goes first. One for the life of the hub.
 #[derive(Debug)]
 pub(super) struct Turns {
     resolving: Arc<Semaphore>,
     pending: Arc<Semaphore>,
+    backlog: Arc<Semaphore>,
     /// One for each repository of which something was pushed, so never more than the operator added.
     queues: Mutex<BTreeMap<RepoName, Queue>>,
 }
@@ -34,6 +41,7 @@ pub(super) struct Turns {
 struct Queue {
     turn: Arc<Semaphore>,
     pending: Arc<Semaphore>,
+    backlog: Arc<Semaphore>,
 }
 
 /// Why there is no room.
@@ -54,6 +62,13 @@ pub(super) struct Place {
     _of_hub: OwnedSemaphorePermit,
 }
 
+/// Room to wait for a place. Given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    _of_repository: OwnedSemaphorePermit,
+    _of_hub: OwnedSemaphorePermit,
+}
+
 /// A push's turn. Over when it is dropped.
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
@@ -69,6 +84,7 @@ impl Turns {
         Self {
             resolving: Arc::new(Semaphore::new(RESOLVES_MAX)),
             pending: Arc::new(Semaphore::new(PENDING_MAX)),
+            backlog: Arc::new(Semaphore::new(BACKLOG_MAX)),
             queues: Mutex::default(),
         }
     }
@@ -76,21 +92,25 @@ impl Turns {
     /// Room for so many pushes of a repository, for all of them or for none.
     pub(super) fn places(&self, name: &RepoName, count: usize) -> Result<Vec<Place>, NoRoom> {
         let queue = self.queue(name);
-        let permits = u32::try_from(count).map_err(|_| NoRoom::Repository)?;
-        let of_repository = Arc::clone(&queue.pending).try_acquire_many_owned(permits);
-        let mut of_repository = of_repository.map_err(|_| NoRoom::Repository)?;
-        let of_hub = Arc::clone(&self.pending).try_acquire_many_owned(permits);
-        let mut of_hub = of_hub.map_err(|_| NoRoom::Hub)?;
-        let mut places = Vec::with_capacity(count);
-        while let (Some(one), Some(other)) = (of_repository.split(1), of_hub.split(1)) {
-            places.push(Place {
-                queue: queue.clone(),
-                resolving: Arc::clone(&self.resolving),
-                _of_repository: one,
-                _of_hub: other,
-            });
-        }
-        Ok(places)
+        let permits = pairs(&queue.pending, &self.pending, count)?;
+        let place = |(of_repository, of_hub)| Place {
+            queue: queue.clone(),
+            resolving: Arc::clone(&self.resolving),
+            _of_repository: of_repository,
+            _of_hub: of_hub,
+        };
+        Ok(permits.into_iter().map(place).collect())
+    }
+
+    /// Room to wait for a place for so many pushes of a repository, for all of them or for none.
+    pub(super) fn backlog(&self, name: &RepoName, count: usize) -> Result<Vec<Waiting>, NoRoom> {
+        let queue = self.queue(name);
+        let permits = pairs(&queue.backlog, &self.backlog, count)?;
+        let waiting = |(of_repository, of_hub)| Waiting {
+            _of_repository: of_repository,
+            _of_hub: of_hub,
+        };
+        Ok(permits.into_iter().map(waiting).collect())
     }
 
     /// Room for one push of a repository, once there is some.
@@ -115,9 +135,28 @@ impl Turns {
         let new = || Queue {
             turn: Arc::new(Semaphore::new(1)),
             pending: Arc::new(Semaphore::new(REPOSITORY_PENDING_MAX)),
+            backlog: Arc::new(Semaphore::new(REPOSITORY_BACKLOG_MAX)),
         };
         queues.entry(name.clone()).or_insert_with(new).clone()
     }
+}
+
+/// A permit of a repository's and one of the hub's for each of so many pushes.
+fn pairs(
+    of_repository: &Arc<Semaphore>,
+    of_hub: &Arc<Semaphore>,
+    count: usize,
+) -> Result<Vec<(OwnedSemaphorePermit, OwnedSemaphorePermit)>, NoRoom> {
+    let permits = u32::try_from(count).map_err(|_| NoRoom::Repository)?;
+    let of_repository = Arc::clone(of_repository).try_acquire_many_owned(permits);
+    let mut of_repository = of_repository.map_err(|_| NoRoom::Repository)?;
+    let of_hub = Arc::clone(of_hub).try_acquire_many_owned(permits);
+    let mut of_hub = of_hub.map_err(|_| NoRoom::Hub)?;
+    let mut pairs = Vec::with_capacity(count);
+    while let (Some(one), Some(other)) = (of_repository.split(1), of_hub.split(1)) {
+        pairs.push((one, other));
+    }
+    Ok(pairs)
 }
 
 impl Place {
@@ -153,6 +192,22 @@ mod tests {
         assert!(other[0].turn().now_or_never().is_some());
         drop(held);
         assert!(slow[1].turn().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn what_finds_no_place_waits_for_one_within_bounds() {
+        let turns = Turns::new();
+        let all = turns.places(&name("one"), REPOSITORY_PENDING_MAX).unwrap();
+        assert!(turns.places(&name("one"), 1).is_err());
+        let waiting = turns.backlog(&name("one"), REPOSITORY_BACKLOG_MAX).unwrap();
+        let more = turns.backlog(&name("one"), 1).map(|_| ());
+        assert_eq!(more, Err(NoRoom::Repository));
+        assert!(turns.backlog(&name("two"), 1).is_ok());
+        assert!(turns.place(&name("one")).now_or_never().is_none());
+        drop(all);
+        assert!(turns.place(&name("one")).now_or_never().is_some());
+        drop(waiting);
+        assert!(turns.backlog(&name("one"), 1).is_ok());
     }
 
     #[tokio::test]

@@ -127,11 +127,12 @@ async fn a_repository_that_does_not_answer_does_not_hold_up_another() {
         assert_eq!(status, StatusCode::OK, "{said}");
         assert!(said.contains("the hub is still reading it"), "{said}");
     }
+    // One more than there are places for is remembered as well.
     let more = pushed(&world, "stuck", &branches, (&commit, "n7"));
     let (status, said) = more.post(&world).await;
-    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(status, StatusCode::OK);
     let said = String::from_utf8_lossy(&said);
-    assert!(said.contains("this push was not taken"), "{said}");
+    assert!(said.contains("the hub is still reading it"), "{said}");
     let said = world.push(TWO_STEPS).await;
     assert!(said.contains("build 1, default"), "{said}");
 }

@@ -31,6 +31,20 @@ async fn take(open: &mut Connection) -> Held {
     held
 }
 
+/// Passes both steps and the job, as its runner's reports from `seq` on.
+async fn pass(open: &mut Connection, held: &Held, seq: u64) {
+    let steps = [0, 1].map(StepIndex).into_iter().flat_map(|step| {
+        let ended = finished(step.0, StepResult::Passed);
+        [JobEvent::StepStarted { step }, ended]
+    });
+    let result = JobResult::Passed;
+    let events = steps.chain([JobEvent::Finished { result }]);
+    for (seq, event) in (seq..).zip(events) {
+        open.say(&held.event(seq, event)).await;
+        assert_eq!(open.hear_news().await, held.ack(seq));
+    }
+}
+
 fn finished(step: u16, result: StepResult) -> JobEvent {
     JobEvent::StepFinished {
         step: StepIndex(step),
@@ -81,7 +95,10 @@ async fn a_push_becomes_a_job_and_its_reports_a_build() {
     assert_eq!(build["jobs"][0]["steps"][0]["receipt"]["ended_by"], "exit");
     let shown = world.says(&["build", "show", "demo", "1"]).await;
     assert!(shown.contains("step 1  Scan  failed (exit 3)"), "{shown}");
-    assert!(shown.contains("step 2  Test  not-run"), "{shown}");
+    assert!(
+        shown.contains("step 2  Test  not-run: step 1 `Scan` failed"),
+        "{shown}"
+    );
     let log = world.says(&["build", "logs", "demo", "1"]).await;
     assert_eq!(
         log,
@@ -330,14 +347,7 @@ async fn renewals_keep_an_attempt_for_as_long_as_they_come() {
         assert!(matches!(open.hear().await, HubFrame::Renewed { .. }));
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
-    open.say(&held.event(
-        2,
-        JobEvent::Finished {
-            result: JobResult::Passed,
-        },
-    ))
-    .await;
-    assert_eq!(open.hear_news().await, held.ack(2));
+    pass(&mut open, &held, 2).await;
     assert_eq!(world.build(1).await["state"], "passed");
 }
 
@@ -357,14 +367,7 @@ async fn a_hub_that_was_stopped_for_a_while_gives_up_no_runner_that_is_alive() {
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
     kill_process(hub, Signal::CONT).unwrap();
-    open.say(&held.event(
-        2,
-        JobEvent::Finished {
-            result: JobResult::Passed,
-        },
-    ))
-    .await;
-    assert_eq!(open.hear_news().await, held.ack(2));
+    pass(&mut open, &held, 2).await;
     assert_eq!(world.build(1).await["state"], "passed");
 }
 

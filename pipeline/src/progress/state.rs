@@ -158,7 +158,7 @@ impl StepEnd {
     }
 
     /// Whether an attempt dealt with it.
-    pub(super) const fn was_tried(self) -> bool {
+    pub const fn was_tried(self) -> bool {
         !matches!(self, Self::Skipped | Self::NotRun(_))
     }
 

@@ -1,9 +1,11 @@
-//! Whatever is asked of them in whatever order, both stores answer the same.
+//! Whatever is asked of them in whatever order, both stores answer the same, and a store that is opened again between any two
+//! of them as if it had not been.
 
+use cofferdam_pipeline::progress::{Group, GroupPlace, StepState};
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::StoreError;
+use crate::store::{Answer, StoreError};
 
 /// Something asked of a store.
 #[derive(Clone, Debug)]
@@ -33,6 +35,14 @@ enum Command {
     Cancel {
         number: u8,
     },
+    /// For a job that may or may not wait for a person.
+    Answer {
+        build: u8,
+        ordinal: u8,
+        answer: Answer,
+    },
+    /// The hub stops and starts again.
+    Reopen,
     Revoke {
         runner: u8,
     },
@@ -42,17 +52,38 @@ enum Command {
 #[derive(Clone, Debug)]
 enum OfLeased {
     Event(JobEvent),
+    /// What a runner would report next, steps ending so.
+    Next(StepResult),
     Log(usize),
     GiveBack,
     Renew(u8),
 }
 
-const SHAPES: [&[&[u32]]; 4] = [
-    &[&[]],
-    &[&[], &[0]],
-    &[&[], &[], &[0, 1]],
-    &[&[], &[0], &[1]],
-];
+/// One that fails fast, gated, final and conditional at a time, and some all at once.
+fn shapes() -> [Outline; 6] {
+    let mut fast = outline(&[&[], &[], &[0, 1]]);
+    fast.groups = vec![Group { fail_fast: true }];
+    fast.jobs[0].group = Some(GroupPlace { group: 0 });
+    fast.jobs[1].group = Some(GroupPlace { group: 0 });
+    let mut gated = outline(&[&[], &[0], &[1]]);
+    gated.jobs[1].steps[0].manual = true;
+    gated.jobs[2].steps[1].skip = true;
+    let mut last = outline(&[&[], &[], &[]]);
+    last.jobs[2].is_final = true;
+    last.jobs[0].steps[0].skip = true;
+    let mut all = fast.clone();
+    all.jobs[0].steps[0].manual = true;
+    all.jobs[1].steps[1].skip = true;
+    all.jobs[2].is_final = true;
+    [
+        outline(&[&[], &[0]]),
+        outline(&[&[], &[], &[0, 1]]),
+        fast,
+        gated,
+        last,
+        all,
+    ]
+}
 
 fn event() -> impl Strategy<Value = JobEvent> {
     prop_oneof![
@@ -65,8 +96,15 @@ fn event() -> impl Strategy<Value = JobEvent> {
 }
 
 fn of_leased() -> impl Strategy<Value = OfLeased> {
+    let result = prop_oneof![
+        6 => Just(StepResult::Passed),
+        2 => Just(failed()),
+        1 => Just(broken()),
+        1 => Just(StepResult::Cancelled),
+    ];
     prop_oneof![
-        12 => event().prop_map(OfLeased::Event),
+        3 => event().prop_map(OfLeased::Event),
+        20 => result.prop_map(OfLeased::Next),
         3 => (0..40_usize).prop_map(OfLeased::Log),
         1 => Just(OfLeased::GiveBack),
         1 => (1..=3_u8).prop_map(OfLeased::Renew),
@@ -76,7 +114,7 @@ fn of_leased() -> impl Strategy<Value = OfLeased> {
 fn command() -> impl Strategy<Value = Command> {
     use Command as C;
     prop_oneof![
-        3 => (1..=3_u8, 0..4_usize).prop_map(|(number, shape)| C::Admit { number, shape }),
+        3 => (1..=3_u8, 0..6_usize).prop_map(|(number, shape)| C::Admit { number, shape }),
         8 => (1..=3_u8, 0..3_u8, 1..=3_u8)
             .prop_map(|(build, ordinal, runner)| C::Lease { build, ordinal, runner }),
         17 => (0..3_usize, of_leased()).prop_map(|(place, asked)| C::OfLeased { place, asked }),
@@ -84,19 +122,39 @@ fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(number, fence, seq, event)| C::Report { number, fence, seq, event }),
         5 => Just(C::Expire),
         1 => (1..=3_u8).prop_map(|number| C::Cancel { number }),
+        3 => (1..=3_u8, 0..3_u8, prop_oneof![3 => Just(Answer::Start), 1 => Just(Answer::Decline)])
+            .prop_map(|(build, ordinal, answer)| C::Answer { build, ordinal, answer }),
+        3 => Just(C::Reopen),
         // Seldom one of the two there are: without runners nothing happens any more.
         1 => (1..=20_u8).prop_map(|runner| C::Revoke { runner }),
     ]
 }
 
 /// The attempt at a place among those that are leased, and the number of its next report.
-async fn leased(store: &dyn Store, place: usize) -> Option<(Attempt, u64)> {
-    let jobs = store.leases().await.unwrap();
-    let JobState::Leased(attempt) = jobs.get(place)?.state else {
+async fn leased(store: &dyn Store, place: usize) -> Option<(Job, Attempt, u64)> {
+    let mut jobs = store.leases().await.unwrap();
+    let job = (place < jobs.len()).then(|| jobs.swap_remove(place))?;
+    let JobState::Leased(attempt) = job.state else {
         panic!("a leased job is in another state");
     };
     let position = store.position(attempt.id).await.unwrap();
-    Some((attempt, position.map_or(0, Seq::get) + 1))
+    Some((job, attempt, position.map_or(0, Seq::get) + 1))
+}
+
+/// What the runner of a job that goes its way reports next.
+fn next_event(job: Job, attempt: &Attempt, result: StepResult) -> JobEvent {
+    if attempt.started_at.is_none() {
+        return JobEvent::Started;
+    }
+    let is_running = job
+        .steps
+        .iter()
+        .any(|step| step.state == StepState::Running);
+    match job.steps_to_run().first() {
+        Some(step) if is_running => step_finished(step.index.0, result),
+        Some(step) => step_started(step.index.0),
+        None => finished(JobResult::Passed),
+    }
 }
 
 /// Asks it, at second `now`, and gives the answer as text. An error's text may differ between stores,
@@ -105,7 +163,8 @@ async fn ask(store: &dyn Store, command: Command, now: u8) -> String {
     let this = at(now.into());
     match command {
         Command::Admit { number, shape } => {
-            say(store.admit(new_build("r", number, SHAPES[shape])).await)
+            let outline = shapes()[shape].clone();
+            say(store.admit(outlined_build("r", number, outline)).await)
         }
         Command::Lease {
             build,
@@ -117,7 +176,7 @@ async fn ask(store: &dyn Store, command: Command, now: u8) -> String {
             say(leased.await)
         }
         Command::OfLeased { place, asked } => match leased(store, place).await {
-            Some((attempt, next)) => ask_leased(store, &attempt, next, asked, now).await,
+            Some((job, attempt, next)) => ask_leased(store, (job, attempt), next, asked, now).await,
             None => "nothing is leased".to_owned(),
         },
         Command::Report {
@@ -138,22 +197,34 @@ async fn ask(store: &dyn Store, command: Command, now: u8) -> String {
         }
         Command::Expire => say(store.expire(this).await),
         Command::Cancel { number } => say(store.cancel(build(number), this).await),
+        Command::Answer {
+            build: of,
+            ordinal,
+            answer,
+        } => say(store
+            .answer(build(of), job(of, ordinal), answer, this)
+            .await),
+        Command::Reopen => String::new(),
         Command::Revoke { runner: revoked } => say(store.revoke(runner(revoked), this).await),
     }
 }
 
 async fn ask_leased(
     store: &dyn Store,
-    attempt: &Attempt,
+    (job, attempt): (Job, Attempt),
     next: u64,
     asked: OfLeased,
     now: u8,
 ) -> String {
-    let Attempt { id, fence, .. } = *attempt;
+    let Attempt { id, fence, .. } = attempt;
     match asked {
-        OfLeased::Event(event) => say(store.apply(report(attempt, next, event)).await),
+        OfLeased::Event(event) => say(store.apply(report(&attempt, next, event)).await),
+        OfLeased::Next(result) => {
+            let event = next_event(job, &attempt, result);
+            say(store.apply(report(&attempt, next, event)).await)
+        }
         OfLeased::Log(lines) => {
-            let frame = frame(attempt, next, &vec!["a line of some length"; lines]);
+            let frame = frame(&attempt, next, &vec!["a line of some length"; lines]);
             say(store.append(attempt.runner, frame).await)
         }
         OfLeased::GiveBack => say(store.give_back(id, fence, at(now.into())).await),
@@ -169,11 +240,16 @@ fn say<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> String {
 }
 
 async fn compare(commands: Vec<Command>) {
-    let sqlite = on_sqlite().await;
+    let mut sqlite = on_sqlite().await;
     let memory = on_memory().await;
     Scene::new(sqlite.store()).await;
     Scene::new(memory.store()).await;
     for (now, command) in (1..).zip(commands) {
+        if matches!(command, Command::Reopen) {
+            let before = dump(sqlite.store(), 3).await;
+            sqlite.reopen().await;
+            assert_eq!(dump(sqlite.store(), 3).await, before, "opened again");
+        }
         let expected = ask(memory.store(), command.clone(), now).await;
         let answer = ask(sqlite.store(), command.clone(), now).await;
         assert_eq!(answer, expected, "to {command:?}");

@@ -114,7 +114,7 @@ async fn a_commit_on_another_ref_is_another_build(scene: &Scene<'_>) {
 
 async fn a_file_that_could_not_be_planned_leaves_an_invalid_build(scene: &Scene<'_>) {
     let mut new = new_build("r", 1, &[]);
-    new.jobs = None;
+    new.plan = None;
     scene.store.admit(new).await.unwrap();
     let invalid = scene.store.build(build(1)).await.unwrap().unwrap();
     assert_eq!(invalid.state, BuildState::Invalid);
@@ -132,13 +132,18 @@ async fn a_file_that_could_not_be_planned_leaves_an_invalid_build(scene: &Scene<
 
 async fn a_plan_that_could_not_be_carried_out_takes_no_number(scene: &Scene<'_>) {
     let mut same_step = new_build("r", 1, &[&[], &[]]);
-    same_step.jobs.as_mut().unwrap()[1].steps[0].index = StepIndex(0);
+    same_step.plan.as_mut().unwrap().jobs[1].steps[0].spec.index = StepIndex(0);
+    let mut less = new_build("r", 1, &[&[], &[]]);
+    less.plan.as_mut().unwrap().jobs.pop();
+    let mut unexplained = new_build("r", 1, &[&[]]);
+    unexplained.plan.as_mut().unwrap().outline.jobs[0].steps[0].skip = true;
+    let unlike = "the plan's jobs are not those of its outline";
+    let no_plan = "the plan's outline cannot be followed";
     let bad = [
-        (new_build("r", 1, &[]), "the plan has no job"),
-        (
-            new_build("r", 1, &[&[], &[1]]),
-            "job 1 needs job 1, which does not come before it",
-        ),
+        (new_build("r", 1, &[]), no_plan),
+        (new_build("r", 1, &[&[], &[1]]), no_plan),
+        (less, unlike),
+        (unexplained, unlike),
         (same_step, "two steps of the plan have the index 0"),
     ];
     for (new, why) in bad {
@@ -160,7 +165,7 @@ async fn an_id_that_is_taken_is_an_error_and_leaves_nothing(scene: &Scene<'_>) {
     let mut same_build = new_build("r", 2, &[&[]]);
     same_build.id = build(1);
     let mut same_job = new_build("r", 2, &[&[], &[0]]);
-    same_job.jobs.as_mut().unwrap()[1].id = job(1, 0);
+    same_job.plan.as_mut().unwrap().jobs[1].id = job(1, 0);
     for new in [same_build, same_job] {
         assert!(scene.store.admit(new).await.is_err());
         assert_eq!(scene.store.builds(None, 9).await.unwrap().len(), 1);
@@ -171,15 +176,24 @@ async fn an_id_that_is_taken_is_an_error_and_leaves_nothing(scene: &Scene<'_>) {
 
 async fn jobs_come_back_as_they_were_planned(scene: &Scene<'_>) {
     let new = new_build("r", 1, &[&[], &[0], &[0, 1]]);
-    let planned = new.jobs.clone().unwrap();
+    let NewPlan { outline, jobs } = new.plan.clone().unwrap();
     scene.store.admit(new).await.unwrap();
-    let jobs = scene.store.jobs(build(1)).await.unwrap();
-    assert_eq!(jobs.len(), planned.len());
-    for ((ordinal, job), planned) in (0..).zip(jobs).zip(planned) {
+    let stored = scene.store.jobs(build(1)).await.unwrap();
+    assert_eq!(stored.len(), jobs.len());
+    for ((ordinal, job), planned) in (0..).zip(stored).zip(jobs) {
+        let outlined = &outline.jobs[ordinal as usize];
         assert_eq!((job.id, job.build), (planned.id, build(1)));
-        assert_eq!((job.ordinal, job.needs), (ordinal, planned.needs));
-        assert_eq!((job.runs_on, job.steps), (planned.runs_on, planned.steps));
-        assert_eq!(job.state, JobState::Queued { attempts: 0 });
+        assert_eq!((job.ordinal, &job.needs), (ordinal, &outlined.needs));
+        let steps: Vec<_> = job.steps.iter().map(|step| &step.spec).collect();
+        let planned_steps: Vec<_> = planned.steps.iter().map(|step| &step.spec).collect();
+        assert_eq!((job.runs_on, steps), (planned.runs_on, planned_steps));
+        let first = JobState::Queued { attempts: 0 };
+        let expected = if ordinal == 0 {
+            first
+        } else {
+            JobState::Waiting
+        };
+        assert_eq!(job.state, expected);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reports that are taken once, and pushes that are remembered until they are settled.
 
 use super::*;
-use crate::domain::{AcceptedPush, PushId};
+use crate::domain::{AcceptedPush, PushId, ReportedPush};
 use crate::store::SignedReport;
 
 store_contract!([
@@ -13,7 +13,10 @@ store_contract!([
 ]);
 
 fn signed(repository: &str, nonce: &str, pushes: &[u8]) -> SignedReport {
-    let push = |number: &u8| new_build(repository, *number, &[&[]]).push;
+    let push = |number: &u8| ReportedPush {
+        push: new_build(repository, *number, &[&[]]).push,
+        before: (*number > 1).then(|| "b".repeat(40).parse().unwrap()),
+    };
     SignedReport {
         repository: repo(repository),
         nonce: nonce.to_owned(),

@@ -22,11 +22,12 @@ store_contract!([
     an_attempt_that_never_started_does_not_count_as_lost,
     a_job_that_was_lost_once_is_tried_again_and_then_given_up,
     a_lease_is_over_at_its_very_end,
-    steps_of_a_lost_attempt_do_not_run_any_more,
+    a_retry_goes_on_with_the_first_step_that_has_no_end,
     a_fresh_lease_for_all_keeps_every_attempt_alive,
     cancel_ends_what_is_queued_and_marks_what_is_leased,
     an_attempt_that_comes_back_cancelled_is_not_queued_again,
     a_runner_that_is_revoked_gives_up_what_it_held_at_once,
+    a_step_of_a_revoked_runner_says_so,
     a_change_wakes_whoever_waits,
     a_change_that_came_before_the_wait_is_not_missed,
     a_change_wakes_also_when_its_caller_has_gone,
@@ -171,13 +172,13 @@ async fn a_job_that_was_lost_once_is_tried_again_and_then_given_up(scene: &Scene
         ..first
     });
     assert_eq!(ended[0].state, was, "as it was");
-    assert_eq!(scene.show(1).await, "queued: queued, queued");
+    assert_eq!(scene.show(1).await, "queued: queued, waiting");
     let second = scene.start(job(1, 0), 2).await;
     assert_eq!(second.fence, Fence(2));
     let again = scene.report(&first, 1, JobEvent::Started).await;
     assert_eq!(again, Applied::Stale, "a lost attempt gets no answer");
     scene.store.expire(at(12)).await.unwrap();
-    assert_eq!(scene.show(1).await, "error: error, not run");
+    assert_eq!(scene.show(1).await, "error: error, not-run");
     let build = scene.store.build(build(1)).await.unwrap().unwrap();
     assert_eq!(build.finished_at, Some(at(12)));
 }
@@ -192,7 +193,7 @@ async fn a_lease_is_over_at_its_very_end(scene: &Scene<'_>) {
     assert!(scene.store.expire(at(10)).await.unwrap().is_empty());
 }
 
-async fn steps_of_a_lost_attempt_do_not_run_any_more(scene: &Scene<'_>) {
+async fn a_retry_goes_on_with_the_first_step_that_has_no_end(scene: &Scene<'_>) {
     scene.admit(1, &[&[]]).await;
     let lost = scene.start(job(1, 0), 1).await;
     let events = [
@@ -207,13 +208,20 @@ async fn steps_of_a_lost_attempt_do_not_run_any_more(scene: &Scene<'_>) {
     scene.store.expire(at(10)).await.unwrap();
     let gone = "1 error: the runner gave no sign of life any more";
     assert_eq!(scene.show_steps(job(1, 0)).await, ["0 Passed", gone]);
-    scene.lease(job(1, 0), 2).await;
-    let none: [&str; 0] = [];
-    assert_eq!(
-        scene.show_steps(job(1, 0)).await,
-        none,
-        "of the new attempt"
-    );
+    assert_eq!(scene.show_standings(1).await, "passed, waiting");
+    let again = scene.store.ready().await.unwrap().remove(0);
+    let to_run = again.steps_to_run();
+    assert_eq!(to_run.len(), 1);
+    assert_eq!(to_run[0].index, StepIndex(1));
+    let second = scene.start(job(1, 0), 2).await;
+    let too_early = scene.report(&second, 2, step_started(0)).await;
+    assert!(matches!(too_early, Applied::Refused(_)), "{too_early:?}");
+    scene.report(&second, 2, step_started(1)).await;
+    assert_eq!(scene.show_steps(job(1, 0)).await, ["0 Passed", "1 runs"]);
+    let ended = step_finished(1, StepResult::Passed);
+    scene.report(&second, 3, ended).await;
+    scene.report(&second, 4, finished(JobResult::Passed)).await;
+    assert_eq!(scene.show(1).await, "passed: passed");
 }
 
 async fn a_fresh_lease_for_all_keeps_every_attempt_alive(scene: &Scene<'_>) {
@@ -303,6 +311,16 @@ async fn a_runner_that_is_revoked_gives_up_what_it_held_at_once(scene: &Scene<'_
     }
     let again = scene.store.revoke(runner(1), at(8)).await.unwrap();
     assert!(again.is_some_and(|held| held.is_empty()));
+}
+
+async fn a_step_of_a_revoked_runner_says_so(scene: &Scene<'_>) {
+    scene.admit(1, &[&[]]).await;
+    let live = scene.start(job(1, 0), 1).await;
+    scene.report(&live, 2, step_started(0)).await;
+    scene.store.revoke(runner(1), at(7)).await.unwrap();
+    let revoked = "0 error: the runner was revoked while it had the job";
+    assert_eq!(scene.show_steps(job(1, 0)).await, [revoked]);
+    assert_eq!(scene.show(1).await, "queued: queued");
 }
 
 /// Long enough for a slow host; nobody waits for it when all is well.

@@ -1,9 +1,7 @@
 //! What runners report, and what follows from it.
 
-use cofferdam_protocol::report::Blame;
-
 use super::*;
-use crate::domain::{BuildState, StepRecord};
+use crate::domain::{BuildState, JobEnd, StepRecord};
 
 store_contract!([
     a_job_walks_from_its_start_to_its_end,
@@ -18,6 +16,8 @@ store_contract!([
     jobs_that_need_one_that_did_not_pass_are_not_run,
     the_worst_end_of_a_job_is_the_end_of_its_build,
     a_job_may_end_without_having_started,
+    a_job_that_is_said_to_have_passed_without_its_steps_has_not,
+    a_runner_that_stops_a_job_unasked_cancels_it,
     jobs_and_builds_keep_the_time_of_the_hub,
 ]);
 
@@ -150,19 +150,20 @@ async fn an_event_that_makes_no_sense_is_refused_and_takes_no_number(scene: &Sce
     let early = step_finished(0, StepResult::Passed);
     refuse(1, early, "its job has not started").await;
     scene.report(&attempt, 1, JobEvent::Started).await;
-    let why = "a job that is running cannot take a start";
+    let why = "its job has started already";
     refuse(2, JobEvent::Started, why).await;
     let why = "step 2 is not one of the job's";
     refuse(2, step_started(2), why).await;
     refuse(2, step_finished(2, StepResult::Passed), why).await;
     scene.report(&attempt, 2, step_started(0)).await;
-    let why = "step 0: a step that is running cannot take a start";
+    let why = "a step that is running cannot take a start of step 0 of job 0";
     refuse(3, step_started(0), why).await;
     let ended = step_finished(0, StepResult::Passed);
     let stored = scene.report(&attempt, 3, ended.clone()).await;
     assert_eq!(stored, Applied::Stored(seq(3)));
-    refuse(4, ended, "step 0: a step that is done cannot take an end").await;
-    let why = "step 0: a step that is done cannot take a start";
+    let why = "a step that has ended (passed) cannot take an end of step 0 of job 0 (passed)";
+    refuse(4, ended, why).await;
+    let why = "a step that has ended (passed) cannot take a start of step 0 of job 0";
     refuse(4, step_started(0), why).await;
     assert_eq!(scene.show_steps(job(1, 0)).await, ["0 Passed"]);
     assert_eq!(
@@ -178,31 +179,28 @@ async fn steps_come_back_as_they_were_reported(scene: &Scene<'_>) {
         exit: Some(137),
         why: "it was killed: \"\u{0}\u{1f4a5}\"".to_owned(),
     };
-    // Any order of steps is the runner's own affair, and a step may end without a beginning.
+    // That a step was not run, and why, is known without a report.
     let events = [
-        step_finished(1, StepResult::NotRun),
         step_started(0),
         step_finished(0, failed.clone()),
+        step_finished(1, StepResult::NotRun),
     ];
     for (number, event) in (2..).zip(events) {
         let stored = scene.report(&attempt, number, event).await;
         assert_eq!(stored, Applied::Stored(seq(number)));
     }
-    let done = |step, since, result| StepRecord {
-        step: StepIndex(step),
-        state: StepState::Done {
-            since,
+    let steps = scene.store.steps(job(1, 0)).await.unwrap();
+    let expected = StepRecord {
+        step: StepIndex(0),
+        report: StepReport::Done {
+            since: Some(at(4)),
             at: at(4),
-            result,
+            result: failed,
             receipt: r#"{"cpu_ms":7}"#.to_owned(),
         },
     };
-    let steps = scene.store.steps(job(1, 0)).await.unwrap();
-    let expected = [
-        done(0, Some(at(4)), failed),
-        done(1, None, StepResult::NotRun),
-    ];
-    assert_eq!(steps, expected);
+    assert_eq!(steps, [expected]);
+    assert_eq!(scene.show_standings(1).await, "failed, not run");
 }
 
 async fn a_step_that_still_runs_when_its_job_ends_ends_with_it(scene: &Scene<'_>) {
@@ -220,12 +218,12 @@ async fn a_step_that_still_runs_when_its_job_ends_ends_with_it(scene: &Scene<'_>
         assert_eq!(scene.show_steps(job(number, 0)).await, [shown]);
     }
     let step = &scene.store.steps(job(2, 0)).await.unwrap()[0];
-    let StepState::Done {
+    let StepReport::Done {
         at: ended_at,
         result,
         receipt,
         ..
-    } = &step.state
+    } = &step.report
     else {
         panic!("{step:?}")
     };
@@ -244,13 +242,13 @@ async fn jobs_that_need_one_that_did_not_pass_are_not_run(scene: &Scene<'_>) {
     scene.run(job(1, 0), 1, JobResult::Failed).await;
     assert_eq!(
         scene.show(1).await,
-        "running: failed, not run, not run, queued, not run"
+        "running: failed, not-run, not-run, queued, not-run"
     );
     assert_eq!(scene.ready().await, [job(1, 3)]);
     scene.run(job(1, 3), 2, JobResult::Passed).await;
     assert_eq!(
         scene.show(1).await,
-        "failed: failed, not run, not run, passed, not run"
+        "failed: failed, not-run, not-run, passed, not-run"
     );
 }
 
@@ -283,6 +281,27 @@ async fn a_job_may_end_without_having_started(scene: &Scene<'_>) {
     assert_eq!(scene.show(1).await, "error: error");
 }
 
+async fn a_job_that_is_said_to_have_passed_without_its_steps_has_not(scene: &Scene<'_>) {
+    scene.admit(1, &[&[], &[0]]).await;
+    let attempt = scene.start(job(1, 0), 1).await;
+    scene.report(&attempt, 2, finished(JobResult::Passed)).await;
+    assert_eq!(scene.show(1).await, "error: error, not-run");
+    assert_eq!(
+        scene.show_steps(job(1, 0)).await,
+        ["0 error: the runner reported the end of the job, but not of this step"]
+    );
+}
+
+async fn a_runner_that_stops_a_job_unasked_cancels_it(scene: &Scene<'_>) {
+    scene.admit(1, &[&[], &[0]]).await;
+    let attempt = scene.start(job(1, 0), 1).await;
+    scene.report(&attempt, 2, step_started(0)).await;
+    let ended = finished(JobResult::Cancelled);
+    scene.report(&attempt, 3, ended).await;
+    assert_eq!(scene.show(1).await, "cancelled: cancelled, not-run");
+    assert_eq!(scene.show_steps(job(1, 0)).await, ["0 Cancelled"]);
+}
+
 async fn jobs_and_builds_keep_the_time_of_the_hub(scene: &Scene<'_>) {
     scene.admit(1, &[&[]]).await;
     let attempt = scene.start(job(1, 0), 1).await;
@@ -292,13 +311,13 @@ async fn jobs_and_builds_keep_the_time_of_the_hub(scene: &Scene<'_>) {
         ..attempt
     });
     assert_eq!(jobs[0].state, started);
-    scene.report(&attempt, 2, finished(JobResult::Passed)).await;
+    scene.report(&attempt, 2, finished(JobResult::Error)).await;
     let jobs = scene.store.jobs(build(1)).await.unwrap();
-    let passed = JobState::Done {
-        result: JobResult::Passed,
+    let ended = JobState::Done {
+        end: JobEnd::Error,
         at: at(5),
     };
-    assert_eq!(jobs[0].state, passed);
+    assert_eq!(jobs[0].state, ended);
     let build = scene.store.build(build(1)).await.unwrap().unwrap();
     assert_eq!(build.finished_at, Some(at(5)));
 }

@@ -1,11 +1,13 @@
 //! Builds and their jobs.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
-use cofferdam_protocol::{BuildId, JobId};
+use cofferdam_protocol::{BuildId, JobId, StepIndex};
 
 use super::{BuildRow, MemoryStore, Rows};
-use crate::domain::{Build, Job, JobState, RepoName, StepRecord};
-use crate::store::{Admission, BuildStore, NewBuild, StoreError};
+use crate::domain::{Build, Course, Job, RepoName, StepRecord, StepReport};
+use crate::store::{Admission, BuildStore, NewBuild, NewJob, StoreError};
 
 #[async_trait]
 impl BuildStore for MemoryStore {
@@ -44,18 +46,25 @@ impl BuildStore for MemoryStore {
 
     async fn jobs(&self, build: BuildId) -> Result<Vec<Job>, StoreError> {
         let rows = self.rows();
-        Ok(rows.build(build).map_or(Vec::new(), |row| row.jobs.clone()))
+        Ok(rows
+            .build(build)
+            .map_or(Vec::new(), |row| row.all().collect()))
     }
 
     async fn steps(&self, job: JobId) -> Result<Vec<StepRecord>, StoreError> {
         let rows = self.rows();
-        let attempt = rows.newest_attempt(job);
-        let steps = attempt.and_then(|attempt| rows.steps.get(&attempt.id));
-        let record = |(&step, state): (_, &crate::domain::StepState)| StepRecord {
-            step,
-            state: state.clone(),
-        };
-        Ok(steps.map_or(Vec::new(), |steps| steps.iter().map(record).collect()))
+        let mut attempts: Vec<_> = rows.attempts.values().filter(|a| a.job == job).collect();
+        attempts.sort_unstable_by_key(|attempt| attempt.fence);
+        // A later word about a step takes the place of an earlier one.
+        let words = attempts
+            .into_iter()
+            .filter_map(|attempt| rows.steps.get(&attempt.id))
+            .flatten();
+        let newest: BTreeMap<StepIndex, StepReport> = words
+            .map(|(&step, report)| (step, report.clone()))
+            .collect();
+        let record = |(step, report)| StepRecord { step, report };
+        Ok(newest.into_iter().map(record).collect())
     }
 }
 
@@ -72,7 +81,7 @@ impl Rows {
         &mut self,
         new: NewBuild,
     ) -> Result<Admission, Box<dyn std::error::Error + Send + Sync>> {
-        new.check()?;
+        let course = new.course()?;
         let repository = &new.push.repository;
         if !self.repositories.contains_key(repository) {
             return Err(format!("there is no repository {repository}").into());
@@ -84,7 +93,7 @@ impl Rows {
         let settles = new.settles;
         let admission = match known {
             Some(known) => Admission::Known(known),
-            None => Admission::New(self.insert_build(new)?),
+            None => Admission::New(self.insert_build(new, course)?),
         };
         if let Some(push) = settles {
             self.pushes.remove(&push);
@@ -92,38 +101,29 @@ impl Rows {
         Ok(admission)
     }
 
-    fn insert_build(&mut self, new: NewBuild) -> Result<Build, String> {
+    fn insert_build(&mut self, new: NewBuild, course: Option<Course>) -> Result<Build, String> {
         let repository = &new.push.repository;
         let newest = self.builds_of(Some(repository)).next_back();
-        let build = new.build(newest.map_or(0, |build| build.number) + 1);
-        let jobs = (0..)
-            .zip(new.jobs.unwrap_or_default())
-            .map(|(ordinal, job)| Job {
-                id: job.id,
-                build: build.id,
-                ordinal,
-                needs: job.needs,
-                runs_on: job.runs_on,
-                steps: job.steps,
-                state: JobState::Queued { attempts: 0 },
-            });
-        let jobs: Vec<Job> = jobs.collect();
+        let number = newest.map_or(0, |build| build.number) + 1;
+        let build = new.build(number, course.as_ref());
+        let jobs = new.plan.map_or(Vec::new(), |plan| plan.jobs);
         self.check_new_ids(build.id, &jobs)?;
         self.builds.push(BuildRow {
             build: build.clone(),
+            course,
             jobs,
             log: Vec::new(),
         });
         Ok(build)
     }
 
-    fn check_new_ids(&self, build: BuildId, jobs: &[Job]) -> Result<(), String> {
+    fn check_new_ids(&self, build: BuildId, jobs: &[NewJob]) -> Result<(), String> {
         if self.build(build).is_some() {
             return Err(format!("there is a build {build} already"));
         }
         for (place, job) in jobs.iter().enumerate() {
             let is_twice = jobs.iter().skip(place + 1).any(|other| other.id == job.id);
-            if is_twice || self.job(job.id).is_some() {
+            if is_twice || self.build_of(job.id).is_some() {
                 return Err(format!("there is a job {} already", job.id));
             }
         }

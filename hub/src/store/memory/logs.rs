@@ -59,7 +59,7 @@ impl Rows {
         }
         let job = self.job(attempt.job);
         let steps: Vec<StepIndex> = job.map_or(Vec::new(), |job| {
-            job.steps.iter().map(|step| step.index).collect()
+            job.steps.iter().map(|step| step.spec.index).collect()
         });
         let bytes = match frame::measure(&frame, &steps) {
             Ok(bytes) => bytes,

@@ -1,33 +1,24 @@
 //! The queue: leases and what comes of them.
 
 use async_trait::async_trait;
-use cofferdam_protocol::report::JobEvent;
+use cofferdam_protocol::report::{JobEvent, StepResult};
 use cofferdam_protocol::{AttemptId, BuildId, Fence, JobId, RunnerId, Seq, StepIndex};
 use jiff::Timestamp;
 
 use super::{BuildRow, MemoryStore, Rows};
 use crate::domain::{
-    Attempt, AttemptEnd, AttemptRecord, BadTransition, Ending, Job, JobGraph, JobNode, JobState,
-    JobStateEvent, StepState, Turn,
+    Attempt, AttemptRecord, BadTransition, Course, Ending, Happening, Job, JobState, StepClose,
+    StepReport, Turn,
 };
-use crate::store::frame::NOT_STARTED;
-use crate::store::{Applied, QueueStore, Report, StoreError};
+use crate::store::{Answer, Applied, QueueStore, Report, StoreError};
 
 #[async_trait]
 impl QueueStore for MemoryStore {
     async fn ready(&self) -> Result<Vec<Job>, StoreError> {
         let rows = self.rows();
-        let mut ready = Vec::new();
-        for row in &rows.builds {
-            let graph = row.graph().map_err(doing("find the ready jobs"))?;
-            ready.extend(
-                row.jobs
-                    .iter()
-                    .filter(|job| graph.is_ready(job.id))
-                    .cloned(),
-            );
-        }
-        Ok(ready)
+        let jobs = rows.builds.iter().flat_map(BuildRow::all);
+        let is_ready = |job: &Job| matches!(job.state, JobState::Queued { .. });
+        Ok(jobs.filter(is_ready).collect())
     }
 
     async fn lease(
@@ -46,7 +37,7 @@ impl QueueStore for MemoryStore {
     }
 
     async fn leased(&self, attempt: AttemptId, fence: Fence) -> Result<Option<Job>, StoreError> {
-        Ok(self.rows().live(attempt, fence).map(|(job, _)| job.clone()))
+        Ok(self.rows().live(attempt, fence).map(|(job, _)| job))
     }
 
     async fn leases(&self) -> Result<Vec<Job>, StoreError> {
@@ -67,9 +58,7 @@ impl QueueStore for MemoryStore {
         if live.runner != runner || !rows.is_active(runner) {
             return Ok(false);
         }
-        let job = job.id;
-        rows.take_surely(job, JobStateEvent::Renew { until })
-            .map_err(doing("renew a lease"))?;
+        rows.put_off(job.id, until);
         Ok(true)
     }
 
@@ -86,8 +75,7 @@ impl QueueStore for MemoryStore {
         if live.started_at.is_some() {
             return Ok(false);
         }
-        let job = job.id;
-        rows.take_surely(job, JobStateEvent::Return { at: now })
+        rows.take_surely(job.id, Happening::Return, now)
             .map_err(doing("give an attempt back"))?;
         self.changes.mark();
         Ok(true)
@@ -97,7 +85,7 @@ impl QueueStore for MemoryStore {
         let mut rows = self.rows();
         let mut ended = rows.leases();
         ended.retain(|job| matches!(&job.state, JobState::Leased(a) if a.lease_until <= now));
-        rows.give_up(&ended, now)
+        rows.give_up(&ended, StepClose::Lost, now)
             .map_err(doing("expire the leases"))?;
         if !ended.is_empty() {
             self.changes.mark();
@@ -108,8 +96,7 @@ impl QueueStore for MemoryStore {
     async fn refresh_all(&self, until: Timestamp) -> Result<(), StoreError> {
         let mut rows = self.rows();
         for job in rows.leases() {
-            rows.take_surely(job.id, JobStateEvent::Renew { until })
-                .map_err(doing("refresh the leases"))?;
+            rows.put_off(job.id, until);
         }
         Ok(())
     }
@@ -134,19 +121,33 @@ impl QueueStore for MemoryStore {
         let Some(row) = rows.build_mut(build) else {
             return Ok(Vec::new());
         };
-        let doing = doing::<Failure>("cancel a build");
-        let before = row.graph().map_err(&doing)?;
-        let mut after = before.clone();
-        after.cancel(now).map_err(|bad| doing(bad.into()))?;
-        if after != before {
-            row.put(&after);
+        let Some(mut course) = row.course.clone() else {
+            return Ok(Vec::new());
+        };
+        if course.cancel(now) {
+            row.put(course.clone());
         }
         self.changes.mark();
-        let live = |job: &Job| match &job.state {
-            JobState::Leased(attempt) => Some(*attempt),
-            JobState::Queued { .. } | JobState::Done { .. } | JobState::NotRun => None,
-        };
-        Ok(row.jobs.iter().filter_map(live).collect())
+        Ok(course.to_be_stopped())
+    }
+
+    async fn answer(
+        &self,
+        build: BuildId,
+        job: JobId,
+        answer: Answer,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut rows = self.rows();
+        if rows.build_of(job).is_none_or(|row| row.build.id != build) {
+            return Ok(false);
+        }
+        let taken = rows.take(job, answer.into(), now);
+        let taken = taken.map_err(doing("answer for a job that waits for a person"))?;
+        if taken.is_ok() {
+            self.changes.mark();
+        }
+        Ok(taken.is_ok())
     }
 
     async fn changed(&self, seen: u64) -> u64 {
@@ -165,21 +166,10 @@ fn doing<E: Into<Failure>>(doing: &'static str) -> impl Fn(E) -> StoreError {
 }
 
 impl BuildRow {
-    fn graph(&self) -> Result<JobGraph, Failure> {
-        let nodes = self.jobs.iter().map(|job| JobNode {
-            id: job.id,
-            needs: job.needs.clone(),
-            state: job.state.clone(),
-        });
-        Ok(JobGraph::new(nodes.collect())?)
-    }
-
-    fn put(&mut self, graph: &JobGraph) {
-        for (job, node) in self.jobs.iter_mut().zip(graph.nodes()) {
-            job.state = node.state.clone();
-        }
-        self.build.state = graph.state();
-        self.build.finished_at = graph.finished_at();
+    fn put(&mut self, course: Course) {
+        self.build.state = course.state();
+        self.build.finished_at = course.finished_at();
+        self.course = Some(course);
     }
 }
 
@@ -203,38 +193,29 @@ impl Rows {
         }
     }
 
-    pub(super) fn live(&self, attempt: AttemptId, fence: Fence) -> Option<(&Job, &Attempt)> {
+    pub(super) fn live(&self, attempt: AttemptId, fence: Fence) -> Option<(Job, Attempt)> {
         let record = self.attempts.get(&attempt)?;
         let job = self.job(record.job)?;
-        match &job.state {
-            JobState::Leased(live) if live.id == attempt && live.fence == fence => {
-                Some((job, live))
-            }
-            _ => None,
-        }
+        let live = *job.state.live()?;
+        (live.id == attempt && live.fence == fence).then_some((job, live))
     }
 
     /// Ends the attempts of leased jobs.
-    pub(super) fn give_up(&mut self, leased: &[Job], now: Timestamp) -> Result<(), Failure> {
+    pub(super) fn give_up(
+        &mut self,
+        leased: &[Job],
+        how: StepClose,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
         for job in leased {
-            if let JobState::Leased(attempt) = &job.state {
-                let event = attempt.lease_end(self.losses(job.id), now);
-                self.take_surely(job.id, event)?;
-            }
+            self.take_surely(job.id, Happening::Lose(how), now)?;
         }
         Ok(())
     }
 
     pub(super) fn leases(&self) -> Vec<Job> {
-        let jobs = self.builds.iter().flat_map(|row| &row.jobs);
-        let leased = jobs.filter(|job| matches!(job.state, JobState::Leased(_)));
-        leased.cloned().collect()
-    }
-
-    fn losses(&self, job: JobId) -> u64 {
-        let attempts = self.attempts.values();
-        let is_loss = |a: &&AttemptRecord| a.job == job && a.end == Some(AttemptEnd::Lost);
-        attempts.filter(is_loss).count() as u64
+        let jobs = self.builds.iter().flat_map(BuildRow::all);
+        jobs.filter(|job| job.state.live().is_some()).collect()
     }
 
     fn lease(
@@ -249,20 +230,17 @@ impl Rows {
         }
         let is_known = self.attempts.contains_key(&attempt);
         let is_active = self.is_active(runner);
-        let row = self
-            .builds
-            .iter()
-            .find(|row| row.jobs.iter().any(|job| job.id == id));
-        let Some(row) = row else {
+        let row = self.build_of(id);
+        let Some((row, course)) = row.and_then(|row| Some((row, row.course.as_ref()?))) else {
             return Ok(None);
         };
-        if !is_active || !row.graph()?.is_ready(id) {
+        if !is_active || !course.is_ready(id) {
             return Ok(None);
         }
         if is_known {
             return Err(format!("there is an attempt {attempt} already").into());
         }
-        let tries = self.newest_attempt(id).map_or(0, |newest| newest.fence.0);
+        let tries = course.job(id).map_or(0, |job| job.tries);
         let leased = Attempt {
             id: attempt,
             fence: Fence(tries + 1),
@@ -281,47 +259,62 @@ impl Rows {
             position: None,
             log_bytes: 0,
         };
-        self.take_surely(id, JobStateEvent::Lease(leased))?;
+        // A lease ends no job, so nothing keeps this time.
+        self.take_surely(id, Happening::Lease(leased), lease_until)?;
         self.attempts.insert(attempt, record);
         Ok(Some(leased))
     }
 
-    /// Lets a job take an event, and everything that follows from it.
+    // A renewal concerns neither the build nor its other jobs.
+    fn put_off(&mut self, id: JobId, until: Timestamp) {
+        for course in self.builds.iter_mut().filter_map(|row| row.course.as_mut()) {
+            course.put_off(id, until);
+        }
+    }
+
+    /// Lets a job take a happening, and everything that follows from it.
     fn take(
         &mut self,
         id: JobId,
-        event: JobStateEvent,
+        happening: Happening,
+        at: Timestamp,
     ) -> Result<Result<(), BadTransition>, Failure> {
         let mut rows = self.builds.iter_mut();
         let row = rows.find(|row| row.jobs.iter().any(|job| job.id == id));
-        let Some(row) = row else {
-            return Err(format!("there is no job {id}").into());
+        let row = row.ok_or_else(|| format!("there is no job {id}"))?;
+        let before = row.course.clone();
+        let before = before.ok_or_else(|| format!("the build of job {id} has no plan"))?;
+        let mut after = before.clone();
+        let ending = match after.take(id, happening, at) {
+            Ok(ending) => ending,
+            Err(bad) => return Ok(Err(bad)),
         };
-        let mut graph = row.graph()?;
-        if let Err(bad) = graph.take(id, event) {
-            return Ok(Err(bad));
-        }
-        row.put(&graph);
-        if let Some(ending) = event.ending() {
-            self.end_attempt(id, ending);
+        row.put(after.clone());
+        if let Some(ending) = ending {
+            self.end_attempt(id, ending, &after.steps_ended_since(&before, id));
         }
         Ok(Ok(()))
     }
 
-    /// As [`Self::take`], where the caller has seen that the job can take the event.
-    fn take_surely(&mut self, id: JobId, event: JobStateEvent) -> Result<(), Failure> {
-        Ok(self.take(id, event)??)
+    /// As [`Self::take`], where the caller has seen that the job can take the happening.
+    fn take_surely(&mut self, id: JobId, event: Happening, at: Timestamp) -> Result<(), Failure> {
+        Ok(self.take(id, event, at)??)
     }
 
-    fn end_attempt(&mut self, job: JobId, ending: Ending) {
+    /// Closes the steps of the attempt that still run, and the `undecided`, which ended with it.
+    fn end_attempt(&mut self, job: JobId, ending: Ending, undecided: &[StepIndex]) {
         let mut attempts = self.attempts.values_mut();
         let live = attempts.find(|attempt| attempt.job == job && attempt.end.is_none());
         let Some(live) = live else { return };
         live.end = Some(ending.by);
-        if let Some(steps) = self.steps.get_mut(&live.id) {
-            for state in steps.values_mut() {
-                *state = state.clone().closed(ending.at, ending.close);
-            }
+        let steps = self.steps.entry(live.id).or_default();
+        let running = steps.iter().filter_map(|(step, report)| {
+            matches!(report, StepReport::Running { .. }).then_some(*step)
+        });
+        let to_close: Vec<StepIndex> = running.chain(undecided.iter().copied()).collect();
+        for step in to_close {
+            let closed = StepReport::closed(steps.get(&step), ending.at, ending.close);
+            steps.insert(step, closed);
         }
     }
 
@@ -330,54 +323,30 @@ impl Rows {
             Ok(attempt) => attempt.clone(),
             Err(applied) => return Ok(applied),
         };
-        let now = report.now;
-        let taken = match report.event {
-            JobEvent::Started => {
-                let taken = self.take(attempt.job, JobStateEvent::Start(now))?;
-                taken.map_err(|bad| bad.to_string())
+        let happening = Happening::from(&report.event);
+        if let Err(bad) = self.take(attempt.job, happening, report.now)? {
+            return Ok(Applied::Refused(bad.to_string()));
+        }
+        let steps = self.steps.entry(attempt.id).or_default();
+        match report.event {
+            JobEvent::StepStarted { step } => {
+                steps.insert(step, StepReport::Running { since: report.at });
             }
-            JobEvent::Finished { result } => {
-                let event = JobStateEvent::Finish { result, at: now };
-                let taken = self.take(attempt.job, event)?;
-                taken.map_err(|bad| bad.to_string())
-            }
-            JobEvent::StepStarted { step } => self.take_step(&attempt, step, |before| {
-                StepState::started(before, report.at)
-            }),
             JobEvent::StepFinished {
                 step,
                 result,
                 receipt,
-            } => self.take_step(&attempt, step, |before| {
-                StepState::finished(before, report.at, result, receipt.to_string())
-            }),
-        };
-        if let Err(why) = taken {
-            return Ok(Applied::Refused(why));
+            } if result != StepResult::NotRun => {
+                let before = steps.get(&step);
+                let ended = StepReport::finished(before, report.at, result, receipt.to_string());
+                steps.insert(step, ended);
+            }
+            // Why a step was not run stands in the build's course.
+            JobEvent::Started | JobEvent::Finished { .. } | JobEvent::StepFinished { .. } => {}
         }
         if let Some(attempt) = self.attempts.get_mut(&attempt.id) {
             attempt.position = Some(report.seq);
         }
         Ok(Applied::Stored(report.seq))
-    }
-
-    fn take_step(
-        &mut self,
-        attempt: &AttemptRecord,
-        step: StepIndex,
-        after: impl FnOnce(Option<StepState>) -> Result<StepState, BadTransition>,
-    ) -> Result<(), String> {
-        let live = self.live(attempt.id, attempt.fence);
-        let Some((job, Some(_))) = live.map(|(job, live)| (job, live.started_at)) else {
-            return Err(NOT_STARTED.to_owned());
-        };
-        if !job.steps.iter().any(|spec| spec.index == step) {
-            return Err(format!("step {step} is not one of the job's"));
-        }
-        let steps = self.steps.entry(attempt.id).or_default();
-        let state = after(steps.get(&step).cloned());
-        let state = state.map_err(|bad| format!("step {step}: {bad}"))?;
-        steps.insert(step, state);
-        Ok(())
     }
 }

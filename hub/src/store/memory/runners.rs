@@ -5,7 +5,7 @@ use cofferdam_protocol::RunnerId;
 use jiff::Timestamp;
 
 use super::{MemoryStore, Rows, TokenRow};
-use crate::domain::{Job, JobState, JoinToken, Runner, RunnerState};
+use crate::domain::{Job, JobState, JoinToken, Runner, RunnerState, StepClose};
 use crate::store::{Joined, Newcomer, RunnerStore, StoreError};
 
 #[async_trait]
@@ -69,7 +69,7 @@ impl RunnerStore for MemoryStore {
         runner.state = RunnerState::Revoked;
         let mut held = rows.leases();
         held.retain(|job| matches!(&job.state, JobState::Leased(live) if live.runner == id));
-        rows.give_up(&held, now)
+        rows.give_up(&held, StepClose::Revoked, now)
             .map_err(|why| StoreError::new("revoke a runner", why))?;
         if !held.is_empty() {
             self.changes.mark();

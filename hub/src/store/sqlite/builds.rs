@@ -2,16 +2,21 @@
 
 use async_trait::async_trait;
 use cofferdam_protocol::job_spec::Trust;
-use cofferdam_protocol::{BuildId, JobId};
+use cofferdam_protocol::{BuildId, CommitId, JobId};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
 use super::fields::{BadRow, Fields, integer, time_text};
+use super::jobs::course::{FirstState, first_states, outline_text};
 use super::writer::Failure;
 use super::{SqliteStore, failed, jobs, never, reports};
 use crate::domain::build::made_at;
-use crate::domain::{AcceptedPush, Build, BuildState, Job, Push, PushId, RepoName, StepRecord};
-use crate::store::{Admission, BuildStore, NewBuild, NewJob, PushStore, SignedReport, StoreError};
+use crate::domain::{
+    AcceptedPush, Build, BuildState, Course, Job, Push, PushId, RepoName, ReportedPush, StepRecord,
+};
+use crate::store::{
+    Admission, BuildStore, NewBuild, NewJob, NewStep, PushStore, SignedReport, StoreError,
+};
 
 #[async_trait]
 impl BuildStore for SqliteStore {
@@ -95,7 +100,7 @@ impl PushStore for SqliteStore {
 }
 
 async fn admit(connection: &mut SqliteConnection, new: NewBuild) -> Result<Admission, Failure> {
-    new.check()?;
+    let course = new.course()?;
     if let Some(push) = new.settles {
         settle(connection, push).await?;
     }
@@ -111,10 +116,13 @@ async fn admit(connection: &mut SqliteConnection, new: NewBuild) -> Result<Admis
         return Ok(Admission::Known(build(Fields::of("builds", &row))?));
     }
     let number = next_number(connection, &new.push.repository).await?;
-    let build = new.build(number);
-    insert_build(connection, &build).await?;
-    for (ordinal, job) in (0..).zip(new.jobs.unwrap_or_default()) {
-        insert_job(connection, build.id, ordinal, &job).await?;
+    let build = new.build(number, course.as_ref());
+    insert_build(connection, &build, course.as_ref()).await?;
+    if let (Some(plan), Some(course)) = (new.plan, course) {
+        let jobs = plan.jobs.iter().zip(first_states(&course)?);
+        for (ordinal, (job, first)) in (0..).zip(jobs) {
+            insert_job(connection, (build.id, ordinal), job, first).await?;
+        }
     }
     Ok(Admission::New(build))
 }
@@ -132,7 +140,11 @@ async fn next_number(
     Ok(Fields::of("builds", &row).plain("number")?)
 }
 
-async fn insert_build(connection: &mut SqliteConnection, build: &Build) -> Result<(), Failure> {
+async fn insert_build(
+    connection: &mut SqliteConnection,
+    build: &Build,
+    course: Option<&Course>,
+) -> Result<(), Failure> {
     let Build {
         id,
         number,
@@ -152,7 +164,8 @@ async fn insert_build(connection: &mut SqliteConnection, build: &Build) -> Resul
     } = push;
     sqlx::query(
         "INSERT INTO builds (id, repository, number, reference, commit_id, received_at, trust,
-            selected, diagnostics, state, finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            selected, diagnostics, state, finished_at, outline)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&id.to_bytes()[..])
     .bind(repository.as_str())
@@ -165,6 +178,7 @@ async fn insert_build(connection: &mut SqliteConnection, build: &Build) -> Resul
     .bind(diagnostics)
     .bind(state.name())
     .bind(finished_at.map(time_text))
+    .bind(course.map(outline_text).transpose()?)
     .execute(connection)
     .await?;
     Ok(())
@@ -172,32 +186,40 @@ async fn insert_build(connection: &mut SqliteConnection, build: &Build) -> Resul
 
 async fn insert_job(
     connection: &mut SqliteConnection,
-    build: BuildId,
-    ordinal: u32,
+    (build, ordinal): (BuildId, u32),
     job: &NewJob,
+    first: FirstState,
 ) -> Result<(), Failure> {
-    let NewJob {
-        id,
-        needs,
-        runs_on,
-        steps,
-    } = job;
-    sqlx::query("INSERT INTO jobs (id, build, ordinal, needs, runs_on) VALUES (?, ?, ?, ?, ?)")
+    let NewJob { id, runs_on, steps } = job;
+    let FirstState {
+        state,
+        ended_at,
+        standings,
+    } = first;
+    sqlx::query(
+        "INSERT INTO jobs (id, build, ordinal, runs_on, state, ended_at) VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&id.to_bytes()[..])
+    .bind(&build.to_bytes()[..])
+    .bind(ordinal)
+    .bind(serde_json::to_string(runs_on)?)
+    .bind(state)
+    .bind(ended_at.map(time_text))
+    .execute(&mut *connection)
+    .await?;
+    for (place, (step, standing)) in (0_u32..).zip(steps.iter().zip(standings)) {
+        let NewStep { spec, skip } = step;
+        sqlx::query(
+            "INSERT INTO steps (job, step, place, spec, skip, standing) VALUES (?, ?, ?, ?, ?, ?)",
+        )
         .bind(&id.to_bytes()[..])
-        .bind(&build.to_bytes()[..])
-        .bind(ordinal)
-        .bind(serde_json::to_string(needs)?)
-        .bind(serde_json::to_string(runs_on)?)
+        .bind(spec.index.0)
+        .bind(place)
+        .bind(serde_json::to_string(spec)?)
+        .bind(skip)
+        .bind(standing)
         .execute(&mut *connection)
         .await?;
-    for (place, step) in (0_u32..).zip(steps) {
-        sqlx::query("INSERT INTO steps (job, step, place, spec) VALUES (?, ?, ?, ?)")
-            .bind(&id.to_bytes()[..])
-            .bind(step.index.0)
-            .bind(place)
-            .bind(serde_json::to_string(step)?)
-            .execute(&mut *connection)
-            .await?;
     }
     Ok(())
 }
@@ -305,14 +327,18 @@ async fn accept(
         return Ok(None);
     }
     let mut accepted = Vec::with_capacity(pushes.len());
-    for push in pushes {
-        let id = insert_push(connection, &push).await?;
-        accepted.push(AcceptedPush { id, push });
+    for ReportedPush { push, before } in pushes {
+        let id = insert_push(connection, &push, before.as_ref()).await?;
+        accepted.push(AcceptedPush { id, push, before });
     }
     Ok(Some(accepted))
 }
 
-async fn insert_push(connection: &mut SqliteConnection, push: &Push) -> Result<PushId, Failure> {
+async fn insert_push(
+    connection: &mut SqliteConnection,
+    push: &Push,
+    before: Option<&CommitId>,
+) -> Result<PushId, Failure> {
     let Push {
         repository,
         reference,
@@ -320,12 +346,14 @@ async fn insert_push(connection: &mut SqliteConnection, push: &Push) -> Result<P
         received_at,
     } = push;
     let done = sqlx::query(
-        "INSERT INTO pushes (repository, reference, commit_id, received_at) VALUES (?, ?, ?, ?)",
+        "INSERT INTO pushes (repository, reference, commit_id, received_at, before)
+         VALUES (?, ?, ?, ?, ?)",
     )
     .bind(repository.as_str())
     .bind(reference)
     .bind(commit.as_str())
     .bind(time_text(*received_at))
+    .bind(before.map(CommitId::as_str))
     .execute(connection)
     .await?;
     Ok(PushId(u64::try_from(done.last_insert_rowid())?))
@@ -351,6 +379,7 @@ fn accepted_push(row: Fields<'_>) -> Result<AcceptedPush, BadRow> {
             commit: row.text("commit_id", str::parse)?,
             received_at: row.time("received_at")?,
         },
+        before: row.text_maybe("before", str::parse)?,
     })
 }
 

@@ -87,6 +87,14 @@ impl<'r> Fields<'r> {
         self.text(column, |text| serde_json::from_str(text))
     }
 
+    /// A column of JSON, where there may be none.
+    pub(super) fn json_maybe<T: DeserializeOwned>(
+        self,
+        column: &'static str,
+    ) -> Result<Option<T>, BadRow> {
+        self.text_maybe(column, |text| serde_json::from_str(text))
+    }
+
     /// A time.
     pub(super) fn time(self, column: &'static str) -> Result<Timestamp, BadRow> {
         self.text(column, str::parse)

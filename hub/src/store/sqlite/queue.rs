@@ -5,12 +5,11 @@ use cofferdam_protocol::{AttemptId, BuildId, Fence, JobId, RunnerId, Seq};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
-use super::fields::Fields;
 use super::runners::find_runner;
 use super::writer::Failure;
 use super::{SqliteStore, always, failed, jobs, never, reports};
-use crate::domain::{Attempt, AttemptEnd, Job, JobGraph, JobState, JobStateEvent, RunnerState};
-use crate::store::{Applied, QueueStore, Report, StoreError};
+use crate::domain::{Attempt, Happening, Job, RunnerState, StepClose};
+use crate::store::{Answer, Applied, QueueStore, Report, StoreError};
 
 #[async_trait]
 impl QueueStore for SqliteStore {
@@ -127,6 +126,23 @@ impl QueueStore for SqliteStore {
             .await
     }
 
+    async fn answer(
+        &self,
+        build: BuildId,
+        job: JobId,
+        answer: Answer,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let doing = "answer for a job that waits for a person";
+        self.writer
+            .write(
+                doing,
+                |is_answered| *is_answered,
+                move |c| Box::pin(self::answer(c, build, (job, answer), now)),
+            )
+            .await
+    }
+
     async fn changed(&self, seen: u64) -> u64 {
         self.changes.since(seen).await
     }
@@ -147,25 +163,22 @@ async fn lease(
     let Some(build) = jobs::build_of(connection, job).await? else {
         return Ok(None);
     };
-    let graph = jobs::graph(connection, build).await?;
-    if runner.state != RunnerState::Active || !graph.is_ready(job) {
+    let Some(stored) = jobs::course::load(connection, build).await? else {
+        return Ok(None);
+    };
+    if runner.state != RunnerState::Active || !stored.course.is_ready(job) {
         return Ok(None);
     }
+    let tries = stored.course.job(job).map_or(0, |job| job.tries);
     let attempt = Attempt {
-        fence: next_fence(&graph, job),
+        fence: Fence(tries + 1),
         ..wish
     };
-    let event = JobStateEvent::Lease(attempt);
-    jobs::take(connection, build, job, event).await??;
+    let happening = Happening::Lease(attempt);
+    // A lease ends no job, so nothing keeps this time.
+    let at = attempt.lease_until;
+    jobs::course::take(connection, build, job, happening, at).await??;
     Ok(Some(attempt))
-}
-
-fn next_fence(graph: &JobGraph, job: JobId) -> Fence {
-    let mut nodes = graph.nodes().iter();
-    match nodes.find(|node| node.id == job).map(|node| &node.state) {
-        Some(JobState::Queued { attempts }) => Fence(attempts + 1),
-        _ => Fence(0), // which no job takes
-    }
 }
 
 async fn renew(
@@ -180,8 +193,8 @@ async fn renew(
         return Ok(false);
     }
     match jobs::of_attempt(connection, attempt, fence).await? {
-        Some((job, live)) if live.runner == runner => {
-            put_off(connection, job, until).await?;
+        Some((_, live)) if live.runner == runner => {
+            put_off(connection, live, until).await?;
             Ok(true)
         }
         _ => Ok(false),
@@ -191,18 +204,21 @@ async fn renew(
 // A renewal concerns neither the build nor its other jobs, and comes too often to look at them.
 async fn put_off(
     connection: &mut SqliteConnection,
-    job: Job,
+    live: Attempt,
     until: Timestamp,
 ) -> Result<(), Failure> {
-    if let JobState::Leased(attempt) = job.state.after(JobStateEvent::Renew { until })? {
-        jobs::update_attempt(connection, &attempt).await?;
-    }
-    Ok(())
+    let renewed = Attempt {
+        lease_until: until,
+        ..live
+    };
+    jobs::attempts::update(connection, &renewed).await
 }
 
 async fn refresh_all(connection: &mut SqliteConnection, until: Timestamp) -> Result<(), Failure> {
     for job in jobs::leased(connection).await? {
-        put_off(connection, job, until).await?;
+        if let Some(&live) = job.state.live() {
+            put_off(connection, live, until).await?;
+        }
     }
     Ok(())
 }
@@ -215,8 +231,7 @@ async fn give_back(
 ) -> Result<bool, Failure> {
     match jobs::of_attempt(connection, attempt, fence).await? {
         Some((job, live)) if live.started_at.is_none() => {
-            let event = JobStateEvent::Return { at: now };
-            jobs::take(connection, job.build, job.id, event).await??;
+            jobs::course::take(connection, job.build, job.id, Happening::Return, now).await??;
             Ok(true)
         }
         _ => Ok(false),
@@ -225,7 +240,7 @@ async fn give_back(
 
 async fn expire(connection: &mut SqliteConnection, now: Timestamp) -> Result<Vec<Job>, Failure> {
     let ended = jobs::overdue(connection, now).await?;
-    give_up(connection, &ended, now).await?;
+    give_up(connection, &ended, StepClose::Lost, now).await?;
     Ok(ended)
 }
 
@@ -233,25 +248,14 @@ async fn expire(connection: &mut SqliteConnection, now: Timestamp) -> Result<Vec
 pub(super) async fn give_up(
     connection: &mut SqliteConnection,
     leased: &[Job],
+    how: StepClose,
     now: Timestamp,
 ) -> Result<(), Failure> {
     for job in leased {
-        if let JobState::Leased(attempt) = &job.state {
-            let losses = count_losses(connection, job.id).await?;
-            let event = attempt.lease_end(losses, now);
-            jobs::take(connection, job.build, job.id, event).await??;
-        }
+        let happening = Happening::Lose(how);
+        jobs::course::take(connection, job.build, job.id, happening, now).await??;
     }
     Ok(())
-}
-
-async fn count_losses(connection: &mut SqliteConnection, job: JobId) -> Result<u64, Failure> {
-    let row = sqlx::query("SELECT count(*) AS losses FROM attempts WHERE job = ? AND ended_by = ?")
-        .bind(&job.to_bytes()[..])
-        .bind(AttemptEnd::Lost.name())
-        .fetch_one(connection)
-        .await?;
-    Ok(Fields::of("attempts", &row).plain("losses")?)
 }
 
 async fn cancel(
@@ -259,15 +263,25 @@ async fn cancel(
     build: BuildId,
     now: Timestamp,
 ) -> Result<Vec<Attempt>, Failure> {
-    let before = jobs::graph(connection, build).await?;
-    let mut after = before.clone();
-    after.cancel(now)?;
-    if after != before {
-        jobs::save(connection, build, &before, &after).await?;
+    let Some(before) = jobs::course::load(connection, build).await? else {
+        return Ok(Vec::new());
+    };
+    let mut after = before.course.clone();
+    if after.cancel(now) {
+        jobs::course::save(connection, &before, &after).await?;
     }
-    let live = after.nodes().iter().filter_map(|node| match &node.state {
-        JobState::Leased(attempt) => Some(*attempt),
-        JobState::Queued { .. } | JobState::Done { .. } | JobState::NotRun => None,
-    });
-    Ok(live.collect())
+    Ok(after.to_be_stopped())
+}
+
+async fn answer(
+    connection: &mut SqliteConnection,
+    build: BuildId,
+    (job, answer): (JobId, Answer),
+    now: Timestamp,
+) -> Result<bool, Failure> {
+    if jobs::build_of(connection, job).await? != Some(build) {
+        return Ok(false);
+    }
+    let taken = jobs::course::take(connection, build, job, answer.into(), now).await?;
+    Ok(taken.is_ok())
 }

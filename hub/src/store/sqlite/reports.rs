@@ -1,17 +1,18 @@
 //! What runners report: whose turn it is, and what becomes of job and steps.
 
-use cofferdam_protocol::report::JobEvent;
+use std::collections::BTreeSet;
+
+use cofferdam_protocol::report::{JobEvent, StepResult};
 use cofferdam_protocol::{AttemptId, BuildId, Fence, JobId, RunnerId, Seq, StepIndex};
 use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
 
 use super::fields::{BadRow, Fields, integer, time_text};
 use super::jobs;
 use super::writer::Failure;
 use crate::domain::{
-    AttemptEnd, AttemptRecord, BadTransition, Ending, JobStateEvent, RunnerState, StepRecord,
-    StepState, Turn,
+    AttemptEnd, AttemptRecord, Ending, Happening, RunnerState, StepRecord, StepReport, Turn,
 };
-use crate::store::frame::NOT_STARTED;
 use crate::store::{Applied, Report};
 
 /// An attempt as a report finds it.
@@ -108,70 +109,47 @@ pub(super) async fn apply(
     if let Some(instead) = attempt.refusal(runner, fence, seq) {
         return Ok(instead);
     }
-    let taken = match event {
-        JobEvent::Started => {
-            let event = JobStateEvent::Start(now);
-            take(connection, &attempt.record, event).await?
-        }
-        JobEvent::Finished { result } => {
-            let event = JobStateEvent::Finish { result, at: now };
-            take(connection, &attempt.record, event).await?
-        }
+    let AttemptRecord {
+        id,
+        job,
+        build,
+        log_bytes,
+        ..
+    } = attempt.record;
+    let happening = Happening::from(&event);
+    if let Err(bad) = jobs::course::take(connection, build, job, happening, now).await? {
+        return Ok(Applied::Refused(bad.to_string()));
+    }
+    match event {
         JobEvent::StepStarted { step } => {
-            let after = |before| StepState::started(before, at);
-            take_step(connection, &attempt, step, after).await?
+            save_step(
+                connection,
+                (id, job),
+                step,
+                &StepReport::Running { since: at },
+            )
+            .await?;
         }
         JobEvent::StepFinished {
             step,
             result,
             receipt,
-        } => {
-            let after = |before| StepState::finished(before, at, result, receipt.to_string());
-            take_step(connection, &attempt, step, after).await?
+        } if result != StepResult::NotRun => {
+            let before = attempt_steps(connection, id).await?;
+            let before = report_of(&before, step);
+            let report = StepReport::finished(before, at, result, receipt.to_string());
+            save_step(connection, (id, job), step, &report).await?;
         }
-    };
-    if let Err(why) = taken {
-        return Ok(Applied::Refused(why));
+        // Why a step was not run stands in the build's course.
+        JobEvent::Started | JobEvent::Finished { .. } | JobEvent::StepFinished { .. } => {}
     }
-    let AttemptRecord { id, log_bytes, .. } = attempt.record;
     save_position(connection, id, seq, log_bytes).await?;
     Ok(Applied::Stored(seq))
 }
 
-/// Whether an event made sense, or why not; then nothing was stored.
-type Taken = Result<(), String>;
-
-async fn take(
-    connection: &mut SqliteConnection,
-    attempt: &AttemptRecord,
-    event: JobStateEvent,
-) -> Result<Taken, Failure> {
-    let taken = jobs::take(connection, attempt.build, attempt.job, event).await?;
-    Ok(taken.map_err(|bad| bad.to_string()))
-}
-
-async fn take_step(
-    connection: &mut SqliteConnection,
-    attempt: &FoundAttempt,
-    step: StepIndex,
-    after: impl FnOnce(Option<StepState>) -> Result<StepState, BadTransition>,
-) -> Result<Taken, Failure> {
-    let AttemptRecord { id, job, .. } = attempt.record;
-    if !attempt.is_started {
-        return Ok(Err(NOT_STARTED.to_owned()));
-    }
-    if !step_indexes(connection, job).await?.contains(&step) {
-        return Ok(Err(format!("step {step} is not one of the job's")));
-    }
-    let steps = attempt_steps(connection, id).await?;
-    let before = steps.into_iter().find(|record| record.step == step);
-    match after(before.map(|record| record.state)) {
-        Ok(state) => {
-            save_step(connection, id, job, &StepRecord { step, state }).await?;
-            Ok(Ok(()))
-        }
-        Err(bad) => Ok(Err(format!("step {step}: {bad}"))),
-    }
+fn report_of(records: &[StepRecord], step: StepIndex) -> Option<&StepReport> {
+    let found = records.iter().find(|record| record.step == step);
+    found.map(|record| &record.report)
 }
 
 /// The indexes of a job's steps.
@@ -189,36 +167,38 @@ pub(super) async fn step_indexes(
     Ok(steps.collect::<Result<_, _>>()?)
 }
 
-/// What is known about the steps of a job's newest attempt, by index.
+/// The newest word about each step of a job, by index.
 pub(super) async fn newest_steps(
     connection: &mut SqliteConnection,
     job: JobId,
 ) -> Result<Vec<StepRecord>, Failure> {
-    let newest = sqlx::query("SELECT id FROM attempts WHERE job = ? ORDER BY fence DESC LIMIT 1")
-        .bind(&job.to_bytes()[..])
-        .fetch_optional(&mut *connection)
-        .await?;
-    match newest {
-        Some(row) => {
-            let attempt = AttemptId::from_bytes(Fields::of("attempts", &row).bytes("id")?);
-            attempt_steps(connection, attempt).await
-        }
-        None => Ok(Vec::new()),
-    }
+    let rows = sqlx::query(
+        "SELECT step_reports.*, max(attempts.fence) FROM attempts
+         JOIN step_reports ON step_reports.attempt = attempts.id
+         WHERE attempts.job = ? GROUP BY step_reports.step ORDER BY step_reports.step",
+    )
+    .bind(&job.to_bytes()[..])
+    .fetch_all(connection)
+    .await?;
+    step_records(&rows)
 }
 
-/// Ends every step of an attempt that still runs.
+/// Ends every step of an attempt that still runs, and the `undecided`, which ended with it.
 pub(super) async fn close_steps(
     connection: &mut SqliteConnection,
-    attempt: AttemptId,
-    job: JobId,
+    (attempt, job): (AttemptId, JobId),
+    undecided: &[StepIndex],
     ending: Ending,
 ) -> Result<(), Failure> {
-    for StepRecord { step, state } in attempt_steps(connection, attempt).await? {
-        if let StepState::Running { .. } = state {
-            let state = state.closed(ending.at, ending.close);
-            save_step(connection, attempt, job, &StepRecord { step, state }).await?;
-        }
+    let known = attempt_steps(connection, attempt).await?;
+    let running = known
+        .iter()
+        .filter(|record| matches!(record.report, StepReport::Running { .. }))
+        .map(|record| record.step);
+    let steps: BTreeSet<StepIndex> = running.chain(undecided.iter().copied()).collect();
+    for step in steps {
+        let report = StepReport::closed(report_of(&known, step), ending.at, ending.close);
+        save_step(connection, (attempt, job), step, &report).await?;
     }
     Ok(())
 }
@@ -231,6 +211,10 @@ async fn attempt_steps(
         .bind(&attempt.to_bytes()[..])
         .fetch_all(connection)
         .await?;
+    step_records(&rows)
+}
+
+fn step_records(rows: &[SqliteRow]) -> Result<Vec<StepRecord>, Failure> {
     let records = rows
         .iter()
         .map(|row| step_record(Fields::of("step_reports", row)));
@@ -239,31 +223,31 @@ async fn attempt_steps(
 
 fn step_record(row: Fields<'_>) -> Result<StepRecord, BadRow> {
     let since = row.time_maybe("began_at")?;
-    let state = match (since, row.time_maybe("ended_at")?) {
-        (since, Some(at)) => StepState::Done {
+    let report = match (since, row.time_maybe("ended_at")?) {
+        (since, Some(at)) => StepReport::Done {
             since,
             at,
             result: row.json("result")?,
             receipt: row.plain("receipt")?,
         },
-        (Some(since), None) => StepState::Running { since },
+        (Some(since), None) => StepReport::Running { since },
         (None, None) => return Err(row.bad("began_at", "the step neither began nor ended")),
     };
     Ok(StepRecord {
         step: StepIndex(row.plain("step")?),
-        state,
+        report,
     })
 }
 
 async fn save_step(
     connection: &mut SqliteConnection,
-    attempt: AttemptId,
-    job: JobId,
-    record: &StepRecord,
+    (attempt, job): (AttemptId, JobId),
+    step: StepIndex,
+    report: &StepReport,
 ) -> Result<(), Failure> {
-    let (began_at, end) = match &record.state {
-        StepState::Running { since } => (Some(*since), None),
-        StepState::Done {
+    let (began_at, end) = match report {
+        StepReport::Running { since } => (Some(*since), None),
+        StepReport::Done {
             since,
             at,
             result,
@@ -277,7 +261,7 @@ async fn save_step(
     )
     .bind(&attempt.to_bytes()[..])
     .bind(&job.to_bytes()[..])
-    .bind(record.step.0)
+    .bind(step.0)
     .bind(began_at.map(time_text))
     .bind(end.map(|(at, _, _)| time_text(at)))
     .bind(result.transpose()?)

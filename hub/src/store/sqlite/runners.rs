@@ -9,7 +9,7 @@ use sqlx::SqliteConnection;
 use super::fields::{BadRow, Fields, time_text};
 use super::writer::Failure;
 use super::{SqliteStore, failed, jobs, never, queue};
-use crate::domain::{Job, JobState, JoinToken, Runner, RunnerState};
+use crate::domain::{Job, JobState, JoinToken, Runner, RunnerState, StepClose};
 use crate::store::{Joined, Newcomer, RunnerStore, StoreError};
 
 #[async_trait]
@@ -186,7 +186,7 @@ async fn revoke(
     }
     let mut held = jobs::leased(connection).await?;
     held.retain(|job| matches!(&job.state, JobState::Leased(live) if live.runner == id));
-    queue::give_up(connection, &held, now).await?;
+    queue::give_up(connection, &held, StepClose::Revoked, now).await?;
     Ok(Some(held))
 }
 

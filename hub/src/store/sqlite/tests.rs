@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use cofferdam_pipeline::progress::{Outline, OutlineJob, OutlineStep};
 use cofferdam_protocol::job_spec::Trust;
 use cofferdam_protocol::proof::PublicKey;
 use cofferdam_protocol::report::{JobEvent, JobResult};
@@ -16,11 +17,13 @@ use tempfile::TempDir;
 use jiff::Timestamp;
 
 use super::*;
-use crate::domain::{JoinToken, Push};
+use crate::domain::{JoinToken, Push, ReportedPush};
 use crate::store::{
-    Applied, BuildStore as _, LogStore as _, NewBuild, NewJob, Newcomer, PushStore as _,
-    QueueStore as _, Report, RunnerStore as _, SignedReport,
+    Applied, BuildStore as _, LogStore as _, NewBuild, NewJob, NewPlan, NewStep, Newcomer,
+    PushStore as _, QueueStore as _, Report, RunnerStore as _, SignedReport,
 };
+
+mod migration;
 
 const BUILD: BuildId = BuildId::from_bytes([1; 16]);
 const JOB: JobId = JobId::from_bytes([2; 16]);
@@ -36,6 +39,14 @@ fn new_build(commit: char, id: BuildId, job: JobId) -> NewBuild {
         "index": 0, "name": "a", "line": 1, "max_time_secs": 60,
         "work": { "kind": "unsupported", "what": "pipes", "line": 2 },
     });
+    let outlined = OutlineJob {
+        steps: vec![OutlineStep::default()],
+        ..OutlineJob::default()
+    };
+    let outline = Outline {
+        jobs: vec![outlined],
+        groups: Vec::new(),
+    };
     NewBuild {
         id,
         push: Push {
@@ -48,12 +59,17 @@ fn new_build(commit: char, id: BuildId, job: JobId) -> NewBuild {
         trust: Trust::Trusted,
         selected: String::new(),
         diagnostics: String::new(),
-        jobs: Some(vec![NewJob {
-            id: job,
-            needs: Vec::new(),
-            runs_on: Vec::new(),
-            steps: vec![serde_json::from_value(step).unwrap()],
-        }]),
+        plan: Some(NewPlan {
+            outline,
+            jobs: vec![NewJob {
+                id: job,
+                runs_on: Vec::new(),
+                steps: vec![NewStep {
+                    spec: serde_json::from_value(step).unwrap(),
+                    skip: None,
+                }],
+            }],
+        }),
     }
 }
 
@@ -62,7 +78,10 @@ fn signed_report() -> SignedReport {
         repository: "r".parse().unwrap(),
         nonce: "n".to_owned(),
         expires_at: time(),
-        pushes: vec![new_build('b', BUILD, JOB).push],
+        pushes: vec![ReportedPush {
+            push: new_build('b', BUILD, JOB).push,
+            before: None,
+        }],
     }
 }
 
@@ -283,6 +302,7 @@ async fn a_row_that_holds_nonsense_is_an_error_that_names_it() {
         ("pushes", "repository", "'..'"),
         ("pushes", "commit_id", "'main'"),
         ("pushes", "received_at", "'lately'"),
+        ("pushes", "before", "'main'"),
         ("runners", "id", "x'00'"),
         ("runners", "public_key", "x'00'"),
         ("runners", "labels", "'[1]'"),
@@ -294,11 +314,14 @@ async fn a_row_that_holds_nonsense_is_an_error_that_names_it() {
         ("builds", "trust", "'a bit'"),
         ("builds", "state", "'done'"),
         ("builds", "finished_at", "'soon'"),
-        ("jobs", "ordinal", "-1"),
-        ("jobs", "needs", "'[-1]'"),
+        ("jobs", "ordinal", "7"),
+        ("builds", "outline", "'{}'"),
         ("jobs", "runs_on", "'{}'"),
-        ("jobs", "outcome", "'great'"),
-        ("jobs", "outcome", "'passed'"),
+        ("jobs", "state", "'great'"),
+        ("jobs", "state", "'ready'"),
+        ("jobs", "stopping", "'{}'"),
+        ("steps", "standing", "'{}'"),
+        ("steps", "spec", "'{}'"),
         ("step_reports", "step", "65536"),
         ("step_reports", "began_at", "NULL"),
         ("step_reports", "ended_at", "'never'"),
@@ -315,7 +338,7 @@ async fn a_row_that_holds_nonsense_is_an_error_that_names_it() {
         let store = filled(&directory).await;
         let mut vandal = vandal(&directory).await;
         for sql in [
-            "DROP TRIGGER a_job_ends_after_its_attempt".to_owned(),
+            "DROP TRIGGER a_job_waits_again_after_its_attempt".to_owned(),
             format!("UPDATE {table} SET {column} = {value}"),
         ] {
             sqlx::query(AssertSqlSafe(sql))
@@ -342,10 +365,14 @@ async fn columns_refuse_to_contradict_each_other() {
         "UPDATE builds SET state = 'passed'",
         "UPDATE builds SET finished_at = '2024-01-01T00:00:00Z'",
         "UPDATE builds SET repository = 'unknown'",
-        "UPDATE jobs SET outcome = 'passed'",
-        "UPDATE jobs SET outcome = 'passed', ended_at = '2024-01-01T00:00:00Z'",
-        "UPDATE jobs SET outcome = 'not run', ended_at = '2024-01-01T00:00:00Z'",
+        "UPDATE builds SET outline = NULL",
+        "UPDATE builds SET is_cancelled = 2",
+        "UPDATE jobs SET state = 'ready'",
+        "UPDATE jobs SET state = 'great'",
+        "UPDATE jobs SET state = 'ended', stopping = '{}'",
+        "UPDATE jobs SET state = 'ended', ended_at = '2024-01-01T00:00:00Z'",
         "UPDATE jobs SET ended_at = '2024-01-01T00:00:00Z'",
+        "UPDATE steps SET standing = 'waiting'",
         "UPDATE attempts SET ended_by = 'returned'",
         "UPDATE attempts SET ended_by = 'lost', started_at = NULL",
         "UPDATE attempts SET is_cancel_wanted = 2",

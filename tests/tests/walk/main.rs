@@ -6,6 +6,8 @@
     reason = "this file is nothing but tests"
 )]
 
+mod flow;
+
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
