@@ -45,6 +45,7 @@ pub mod slots;
 pub mod step;
 
 pub mod checkout;
+pub mod egress;
 pub mod executor;
 pub mod grant;
 pub mod log;
