@@ -4,7 +4,6 @@
 //! `cofferdam: `. The exit status is the guest's, or one of those in [`status`]; because a guest may use
 //! those itself, the receipt's `ended_by` decides (`docs/receipt.md`).
 
-mod quantity;
 mod receipt_file;
 mod terminal;
 
@@ -24,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::receipt_file::ReceiptFile;
 use self::terminal::Outputs;
+use crate::ceiling::quantity;
 use crate::executor::wasm::{
     DISK_BYTES_DEFAULT, GuestRun, Home, Limits, MEMORY_BYTES_DEFAULT, MODULE_BYTES_MAX, NO_NETWORK,
     OUTPUT_BYTES_MAX, WasmConfig, WasmExecutor,
