@@ -9,6 +9,7 @@
 //! git where a step could write, and never executes a module in its own process.
 
 // Foundations.
+pub mod ceiling;
 pub mod clock;
 pub mod config;
 pub mod first_party;

@@ -5,7 +5,6 @@
 //! those itself, the receipt's `ended_by` decides (`docs/receipt.md`).
 
 mod given;
-mod quantity;
 mod receipt_file;
 mod terminal;
 
@@ -26,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use self::given::GivenArgs;
 use self::receipt_file::ReceiptFile;
 use self::terminal::Outputs;
+use crate::ceiling::quantity;
 use crate::executor::wasm::{
     DISK_BYTES_DEFAULT, GuestRun, Home, Limits, MEMORY_BYTES_DEFAULT, MODULE_BYTES_MAX, NO_NETWORK,
     OUTPUT_BYTES_MAX, WasmConfig, WasmExecutor,

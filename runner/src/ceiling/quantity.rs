@@ -1,4 +1,4 @@
-//! Sizes and durations as people write them: `64MiB`, `500ms`.
+//! Sizes and durations as people write them, on a command line and in `runner.toml`: `64MiB`, `500ms`; and back.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const SIZES: [(&str, u64); 5] = [
 const TIMES: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
 
 /// A number of bytes: plain, or with `B`, `KiB`, `MiB`, `GiB`, `TiB`.
-pub(super) fn size(text: &str) -> Result<u64, String> {
+pub fn size(text: &str) -> Result<u64, String> {
     quantity(text, &SIZES, 1).ok_or_else(|| {
         "a size is a whole number of bytes, or one with KiB, MiB, GiB or TiB, for example 64MiB"
             .to_owned()
@@ -21,7 +21,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 }
 
 /// A time above zero: with `ms`, `s`, `m` or `h`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     quantity(text, &TIMES, 0)
         .filter(|millis| *millis > 0)
         .map(Duration::from_millis)
@@ -40,9 +40,53 @@ fn quantity(text: &str, units: &[(&str, u64)], plain: u64) -> Option<u64> {
     number.checked_mul(unit)
 }
 
+/// A number of bytes in the largest unit that says it exactly.
+pub fn size_shown(bytes: u64) -> String {
+    shown(bytes, &SIZES, "B")
+}
+
+/// A time in the largest unit that says it exactly.
+pub fn duration_shown(time: Duration) -> String {
+    shown(
+        u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+        &TIMES,
+        "ms",
+    )
+}
+
+fn shown(number: u64, units: &[(&str, u64)], smallest: &str) -> String {
+    let (unit, factor) = units
+        .iter()
+        .filter(|(_, factor)| number > 0 && number.is_multiple_of(*factor))
+        .max_by_key(|(_, factor)| *factor)
+        .copied()
+        .unwrap_or((smallest, 1));
+    format!("{}{unit}", number / factor)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_is_read_as_the_same() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (1, "1B"),
+            (1000, "1000B"),
+            (64 << 20, "64MiB"),
+            (1536 << 20, "1536MiB"),
+            (u64::MAX, "18446744073709551615B"),
+        ] {
+            assert_eq!(size_shown(bytes), text);
+            assert_eq!(size(text), Ok(bytes));
+        }
+        for (millis, text) in [(1, "1ms"), (90_000, "90s"), (7_200_000, "2h")] {
+            let time = Duration::from_millis(millis);
+            assert_eq!(duration_shown(time), text);
+            assert_eq!(duration(text), Ok(time));
+        }
+    }
 
     #[test]
     fn sizes_are_read_as_written() {
