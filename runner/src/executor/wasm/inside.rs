@@ -2,10 +2,9 @@
 //! is ever called in the runner itself.
 //!
 //! A step process takes its spec from the socket, lets the walls rise around itself, loads native code,
-//! lets the last walls rise, runs the guest, reports how that ended and waits for the runner to let it go. A
-//! compiler process reads
-//! a module from its standard input and answers with native code. Both are single-threaded until the
-//! walls stand: namespaces and identities belong to threads.
+//! lets the last walls rise, runs the guest, reports how that ended and waits for the runner to let it go.
+//! A compiler process reads a module from its standard input and answers with native code. Both are
+//! single-threaded until the walls stand: namespaces and identities belong to threads.
 
 mod compiler;
 mod confine;

@@ -32,11 +32,8 @@ const AT_FDCWD: Arg = Arg::Number(libc::AT_FDCWD.cast_unsigned() as u64);
 
 /// All of them.
 pub(super) fn attacks() -> Vec<Attack> {
-    let mut all = files();
-    all.extend(processes());
-    all.extend(mounts());
-    all.extend(code());
-    all
+    let kinds = [files(), network(), others(), births(), mounts(), code()];
+    kinds.into_iter().flatten().collect()
 }
 
 fn attack(
@@ -58,7 +55,6 @@ fn attack(
 
 fn files() -> Vec<Attack> {
     let secret = |scene: &mut Scene, attempt: &Attempt| scene.is_secret_out(attempt);
-    let connected = |scene: &mut Scene, _: &Attempt| scene.was_connected_to();
     vec![
         attack(
             "read the runner's key",
@@ -107,6 +103,12 @@ fn files() -> Vec<Attack> {
             },
             |scene, _| scene.is_read_only_file_changed(),
         ),
+    ]
+}
+
+fn network() -> Vec<Attack> {
+    let connected = |scene: &mut Scene, _: &Attempt| scene.was_connected_to();
+    vec![
         attack(
             "connect to a TCP port",
             ("wall", FILTER),
@@ -137,7 +139,7 @@ fn files() -> Vec<Attack> {
     ]
 }
 
-fn processes() -> Vec<Attack> {
+fn others() -> Vec<Attack> {
     /// `PTRACE_SEIZE` with `PTRACE_O_EXITKILL`: the target dies when the attacker ends.
     fn seize(program: &mut Program, process: Arg) {
         let options = 0x10_0000_u64;
@@ -145,7 +147,6 @@ fn processes() -> Vec<Attack> {
         program.call(number, &[0x4206.into(), process, 0.into(), options.into()]);
     }
     let dead = |scene: &mut Scene, _: &Attempt| scene.is_victim_dead();
-    let born = |scene: &mut Scene, _: &Attempt| scene.was_born();
     vec![
         attack(
             "execute a program of the work tree",
@@ -204,6 +205,12 @@ fn processes() -> Vec<Attack> {
             },
             dead,
         ),
+    ]
+}
+
+fn births() -> Vec<Attack> {
+    let born = |scene: &mut Scene, _: &Attempt| scene.was_born();
+    vec![
         attack(
             "fork bomb",
             ("wall", FILTER),
