@@ -45,8 +45,8 @@ const CANCELLED: u8 = 130;
 /// Digits of a commit's id that people are shown.
 const ID_CHARS_SHOWN: usize = 10;
 
-/// How long the end waits for what is still being tidied up: an engine that is asked to remove a container gives it the
-/// ten seconds of `docker stop`. What is left then the next run removes.
+/// How long the end waits for what is still being tidied up: an engine that is busy takes some seconds to remove a
+/// container. What is left then the next run removes.
 const TIDY_MAX: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Args)]
@@ -116,7 +116,8 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
     let tasks = TaskTracker::new();
     let modules = environment.module_cache_dir();
     let own = (environment, &tasks);
-    let steps = wiring::steps(git, &config, (place.path(), &modules), own).await?;
+    // Held to the end: an engine that we started goes with it, and could remove nothing any more.
+    let runner = Arc::new(wiring::steps(git, &config, (place.path(), &modules), own).await?);
     let (told, events) = Teller::new();
     let began = told.began();
     told.tell(Event::Began {
@@ -134,7 +135,7 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
         project: chosen.tree.root().to_owned(),
         commit: chosen.snapshot.commit.clone(),
         base: chosen.snapshot.base.clone(),
-        steps: Arc::new(steps),
+        steps: Arc::clone(&runner),
         run: place.run().to_owned(),
         slots: usize::from(config.slots),
         log_dir,
@@ -163,6 +164,7 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
         _late = tokio::time::timeout(TIDY_MAX, tasks.wait()) => {}
         () = signals.next() => {}
     }
+    drop(runner);
     Ok(match end {
         BuildEnd::Passed => ExitCode::SUCCESS,
         BuildEnd::Failed | BuildEnd::Error => ExitCode::FAILURE,

@@ -116,3 +116,97 @@ pub fn rows(plan: &Plan) -> Vec<Row> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use cofferdam_pipeline::progress::JobIndex;
+    use cofferdam_pipeline::{ChangedFiles, Outcome as Resolved, Push, Reference, resolve};
+    use cofferdam_protocol::report::Blame;
+
+    use super::*;
+
+    fn plan() -> Plan {
+        let file = b"
+pipelines:
+  default:
+    - parallel:
+        fail-fast: true
+        steps:
+          - step: {name: one, script: [a]}
+          - step: {name: two, script: [a]}
+";
+        let push = Push {
+            reference: Reference::Branch("main".to_owned()),
+            commit_message: String::new(),
+            custom: None,
+        };
+        match resolve(file, &push, ChangedFiles::Unknown).outcome {
+            Resolved::Planned(plan) => plan,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn place(job: usize) -> StepPlace {
+        StepPlace {
+            job: JobIndex(job),
+            step: 0,
+        }
+    }
+
+    #[test]
+    fn a_step_that_ran_and_was_stopped_is_cancelled_and_one_that_never_began_is_not_run() {
+        let step = place(0);
+        let cancelled = |why: &str| Outcome::Cancelled {
+            why: why.to_owned(),
+        };
+        let not_run = |why: &str| Outcome::NotRun {
+            why: why.to_owned(),
+        };
+        for (end, expected) in [
+            (
+                StepEnd::Cancelled {
+                    by: Some(StopCause::FailFast { step }),
+                },
+                cancelled("\"one\" failed, and its group fails fast"),
+            ),
+            (
+                StepEnd::Cancelled {
+                    by: Some(StopCause::BuildCancelled),
+                },
+                cancelled(""),
+            ),
+            (
+                StepEnd::NotRun(NotRunReason::FailFast { step }),
+                not_run("\"one\" failed, and its group fails fast"),
+            ),
+            (
+                StepEnd::NotRun(NotRunReason::BuildCancelled),
+                not_run("the run was cancelled"),
+            ),
+        ] {
+            assert_eq!(shown(&plan(), place(1), end, String::new()), expected);
+        }
+    }
+
+    #[test]
+    fn a_status_is_not_said_again_in_words() {
+        let failed = |exit, why: &str| StepResult::Failed {
+            exit,
+            why: why.to_owned(),
+        };
+        let error = StepResult::Error {
+            blame: Blame::User,
+            why: "no".to_owned(),
+        };
+        let plan = plan();
+        let kind = &plan.jobs[0].steps[0].kind;
+        for (result, expected) in [
+            (failed(Some(3), "exit status 3"), ""),
+            (failed(Some(3), "exit status 4"), "exit status 4"),
+            (failed(None, "timed out after 3 s"), "timed out after 3 s"),
+            (error, "no"),
+        ] {
+            assert_eq!(told(kind, &result).1, expected, "{result:?}");
+        }
+    }
+}

@@ -5,7 +5,9 @@
     reason = "this file is nothing but tests"
 )]
 
+mod alone;
 mod cases;
+mod ends;
 mod flow;
 mod granted;
 mod play;

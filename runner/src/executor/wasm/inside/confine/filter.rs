@@ -213,7 +213,7 @@ const X32: u32 = 0x4000_0000;
 
 /// Lets the filter rise around all threads of this process. It cannot be undone.
 pub(in super::super) fn filter(whose: Filtered) -> io::Result<()> {
-    // Where there are two, the stricter answer counts. The last one leaves no way to add another.
+    // The stricter answer of the two counts. The second one leaves no way to add a third.
     for program in programs(whose).map_err(io::Error::other)? {
         seccompiler::apply_filter_all_threads(&program).map_err(io::Error::other)?;
     }
@@ -223,21 +223,19 @@ pub(in super::super) fn filter(whose: Filtered) -> io::Result<()> {
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 type Compiled<T> = Result<T, seccompiler::BackendError>;
 
-fn programs(whose: Filtered) -> Compiled<Vec<BpfProgram>> {
-    let allowed = allowed(whose)?;
-    if whose == Filtered::Keeper {
-        // Nobody's code but ours runs there, so whatever else it calls ends it.
-        let all = compile(allowed, SeccompAction::KillProcess, SeccompAction::Allow)?;
-        return Ok(vec![without_x32(all)]);
-    }
+fn programs(whose: Filtered) -> Compiled<[BpfProgram; 2]> {
     let absent = u32::try_from(libc::ENOSYS).expect("error numbers are small and positive");
-    let allowed = compile(allowed, SeccompAction::Errno(absent), SeccompAction::Allow)?;
+    let allowed = compile(
+        allowed(whose)?,
+        SeccompAction::Errno(absent),
+        SeccompAction::Allow,
+    )?;
     let forbidden = compile(
         forbidden()?,
         SeccompAction::Allow,
         SeccompAction::KillProcess,
     )?;
-    Ok(vec![without_x32(forbidden), allowed])
+    Ok([without_x32(forbidden), allowed])
 }
 
 fn compile(rules: Rules, others: SeccompAction, these: SeccompAction) -> Compiled<BpfProgram> {
