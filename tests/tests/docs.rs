@@ -150,10 +150,7 @@ fn every_pipeline_of_the_authors_page_is_planned() -> Result<()> {
 fn every_first_party_step_is_shown_by_its_name() -> Result<()> {
     for step in ["secret-scan", "checksum-manifest"] {
         let text = read(&format!("steps/{step}/README.md"))?;
-        ensure!(
-            text.contains(&format!("module: step:{step}\n")),
-            "{text}"
-        );
+        ensure!(text.contains(&format!("module: step:{step}\n")), "{text}");
         // The page shows an item of a pipeline; here it stands in one.
         let pipeline = text
             .replace('\n', "\n    ")
