@@ -138,7 +138,10 @@ fn wasm(step: WasmStep) -> WorkSpec {
     let (module, module_from) = match module {
         ModuleRef::Path(path) => (path, ModuleFrom::Commit),
         ModuleRef::FirstParty(name) => (name, ModuleFrom::FirstParty),
-        ModuleRef::Oci { .. } => return unsupported("module: oci://…", module_line),
+        ModuleRef::Oci { .. } => {
+            let what = "`module: oci://…` (commit the module, and name its path instead)";
+            return unsupported(what, module_line);
+        }
         ModuleRef::Artifact { .. } => return unsupported("module: artifact", module_line),
     };
     if let Some(secret) = secrets.first() {

@@ -116,7 +116,7 @@ fn wasm(step: WasmStep, given: &Secrets) -> PlannedWork {
         ModuleRef::FirstParty(name) => ModuleSource::FirstParty(name),
         ModuleRef::Oci { .. } => {
             return PlannedWork::Unsupported {
-                what: "module: oci://…".to_owned(),
+                what: "`module: oci://…` (commit the module, and name its path instead)".to_owned(),
                 line: module_line,
             };
         }

@@ -309,7 +309,7 @@ fn kill(child: &std::process::Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
-fn children(parent: u32) -> Vec<u32> {
+pub(super) fn children(parent: u32) -> Vec<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).unwrap();
     let children =
         tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).unwrap());

@@ -2,6 +2,7 @@
 //! numbers; and modules that ship with the program.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result, ensure};
 use cofferdam_tests::Laptop;
@@ -30,7 +31,10 @@ fn commit(laptop: &Laptop) -> Result<String> {
 fn write(laptop: &Laptop, steps: &[(&str, String)]) -> Result<()> {
     let mut file = "pipelines:\n  default:\n".to_owned();
     for (name, wasm) in steps {
-        file += &format!("    - step:\n        name: {name}\n        wasm: {wasm}\n");
+        writeln!(
+            file,
+            "    - step:\n        name: {name}\n        wasm: {wasm}"
+        )?;
     }
     laptop.repository.write("bitbucket-pipelines.yml", file)
 }
