@@ -207,7 +207,7 @@ impl Resolver {
             .parse()
             .expect("both kinds of commit id are 40 or 64 lower-case hexadecimal digits");
         Ok(mirror
-            .fetch(&url, reference, &commit, Depth::default(), cancel)
+            .fetch(&url, reference, (&commit, Depth::default()), cancel)
             .await?)
     }
 
