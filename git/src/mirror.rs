@@ -69,8 +69,7 @@ impl Mirror {
         &self,
         url: &RemoteUrl,
         reference: &RefName,
-        commit: &CommitId,
-        depth: Depth,
+        (commit, depth): (&CommitId, Depth),
         cancel: &CancellationToken,
     ) -> Result<Commit, GitError> {
         let what = "fetch";

@@ -215,7 +215,7 @@ impl Resolver {
             .await?;
         let commit = push.commit.as_str().parse().expect(SAME_IDS);
         Ok(mirror
-            .fetch(&url, reference, &commit, Depth::default(), cancel)
+            .fetch(&url, reference, (&commit, Depth::default()), cancel)
             .await?)
     }
 

@@ -88,6 +88,11 @@ fn depth_unsaid() -> Option<u32> {
     DEPTH_UNSAID
 }
 
+#[expect(
+    clippy::ref_option,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks with a reference to the field"
+)]
 fn is_depth_unsaid(depth: &Option<u32>) -> bool {
     *depth == DEPTH_UNSAID
 }

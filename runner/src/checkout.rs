@@ -110,7 +110,8 @@ impl Checkouts {
             .as_str()
             .parse()
             .expect("both kinds of commit id are 40 or 64 lower-case hexadecimal digits");
-        Ok((mirror.fetch(url, reference, &commit, *depth, cancel)).await?)
+        let wanted = (&commit, *depth);
+        Ok(mirror.fetch(url, reference, wanted, cancel).await?)
     }
 
     /// Reads a module from the commit's objects, where no step can have changed it.

@@ -215,9 +215,10 @@ mod tests {
     fn a_private_key_is_masked_in_the_lines_that_base64_makes_of_it() {
         use data_encoding::BASE64;
 
-        let key: String = (0..40)
+        let lines: Vec<String> = (0..40)
             .map(|line| format!("{line:02} some line of a key that nobody guesses\n"))
             .collect();
+        let key = lines.concat();
         let masks = masks(&[("KEY", key.as_str())]);
         let encoded = BASE64.encode(key.as_bytes());
         for length in [64, 76, encoded.len()] {

@@ -71,10 +71,10 @@ impl WorkTree {
                     bytes += path.len() + 1;
                     nested.push(path.to_vec());
                 }
-                match bytes > NESTED_BYTES_MAX {
-                    true => ControlFlow::Break(()),
-                    false => ControlFlow::Continue(()),
+                if bytes > NESTED_BYTES_MAX {
+                    return ControlFlow::Break(());
                 }
+                ControlFlow::Continue(())
             })
         };
         let ended = self.program.run(call, cancel, &mut take).await?;

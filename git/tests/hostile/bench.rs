@@ -116,8 +116,7 @@ impl Bench {
             .fetch(
                 &self.url(),
                 &reference,
-                &commit,
-                depth,
+                (&commit, depth),
                 &CancellationToken::new(),
             )
             .await

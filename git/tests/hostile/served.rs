@@ -255,7 +255,7 @@ async fn a_repository_that_leads_to_another_one_is_refused() {
         let never = CancellationToken::new();
         let refused = bench
             .mirror
-            .fetch(&url, &main, &commit, Depth::default(), &never)
+            .fetch(&url, &main, (&commit, Depth::default()), &never)
             .await;
         let refused = refused.unwrap_err();
         assert_eq!(refused.blame(), Blame::Ours, "the operator's to mend");

@@ -65,12 +65,9 @@ fn percent(value: &str, is_upper: bool, space: &str) -> String {
                 form.push(char::from(byte));
             }
             other => {
-                let number = match is_upper {
-                    true => HEXUPPER.encode(&[other]),
-                    false => HEXLOWER.encode(&[other]),
-                };
+                let digits = if is_upper { &HEXUPPER } else { &HEXLOWER };
                 form.push('%');
-                form.push_str(&number);
+                form.push_str(&digits.encode(&[other]));
             }
         }
     }

@@ -163,3 +163,34 @@ fn one_step_alone_gets_what_the_last_run_of_the_others_left() -> Result<()> {
     ensure!(ran.status == 0 && log.contains("first"), "{ran:?} {log}");
     Ok(())
 }
+
+/// `.git/shallow` names the commits whose parents were left out; where nothing was, there is none.
+#[test]
+fn a_step_gets_as_much_history_as_its_file_asks_for() -> Result<()> {
+    let laptop = Laptop::new()?;
+    laptop.add_guest("fs")?;
+    let step = |name: &str, depth: &str| {
+        format!(
+            "    - step:\n        name: {name}\n        clone: {{depth: {depth}}}\n        \
+             wasm: {{module: ci/fs.wasm, args: [read, .git/shallow], grants: {{read: [.git]}}}}\n"
+        )
+    };
+    let first = laptop.repository.commit("First")?;
+    let file = format!(
+        "pipelines:\n  default:\n{}{}",
+        step("two", "2"),
+        step("whole", "full")
+    );
+    laptop.repository.write("bitbucket-pipelines.yml", file)?;
+    let second = laptop.repository.commit("Second")?;
+    laptop.repository.write("changed", "since")?;
+    let ran = laptop.run(&["run", "--plain"])?;
+    let log = laptop.log("two")?;
+    ensure!(
+        log.contains(&second) && !log.contains(&first),
+        "what lies in the work tree is a commit on top of the last one: {ran:?} {log}"
+    );
+    let log = laptop.log("whole")?;
+    ensure!(ran.status == 1 && log.contains("NotFound"), "{ran:?} {log}");
+    Ok(())
+}

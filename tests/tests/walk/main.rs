@@ -166,6 +166,43 @@ fn a_step_that_was_granted_nothing_sees_nothing() -> Result<()> {
     Ok(())
 }
 
+/// `.git/shallow` names the commits whose parents were left out; where nothing was, there is none.
+#[test]
+fn a_step_gets_as_much_history_as_its_file_asks_for() -> Result<()> {
+    let world = World::start()?;
+    let _runner = world.runner("one", NO_ENGINE)?;
+    let repository = world.repository("demo")?;
+    repository.write("ci/fs.wasm", guest("fs")?)?;
+    repository.commit("First")?;
+    let second = repository.commit("Second")?;
+    let step = |name: &str, keys: &str| {
+        format!(
+            "    - step:\n        name: {name}\n{keys}        wasm:\n          module: ci/fs.wasm\n          \
+             args: [read, .git/shallow]\n          grants: {{read: [.git]}}\n"
+        )
+    };
+    let file = format!(
+        "clone: {{depth: 2}}\npipelines:\n  default:\n{}{}",
+        step("two", ""),
+        step("whole", "        clone: {depth: full}\n")
+    );
+    repository.write("bitbucket-pipelines.yml", file)?;
+    repository.commit("Third")?;
+    repository.push("main")?;
+    let build = world.wait_for_build("demo", 1)?;
+    let log = world.log("demo", 1)?;
+    let steps = steps(&build);
+    ensure!(
+        steps[0]["state"] == "passed" && log.contains(&second),
+        "{build:#}\n{log}"
+    );
+    ensure!(
+        steps[1]["exit"] == 1 && log.contains("NotFound"),
+        "{build:#}\n{log}"
+    );
+    Ok(())
+}
+
 #[test]
 fn a_push_that_selects_nothing_says_why_to_the_one_who_pushed() -> Result<()> {
     let world = World::start()?;
