@@ -42,6 +42,10 @@ deny:
 setup:
     @{{workbench}} setup
 
+# Measure how long pipeline files take to resolve, with the profile that is tested
+bench:
+    cargo bench --package cofferdam-pipeline --profile dev --locked
+
 # Build every guest into target/guests
 guests *args:
     @{{workbench}} guests {{args}}

@@ -5,7 +5,8 @@
 use std::time::{Duration, Instant};
 
 use cofferdam_pipeline::{
-    ChangedFiles, CustomStart, Outcome, Push, Reference, Severity, explain, resolve,
+    ChangedFiles, CustomStart, Migration, Outcome, Push, Reference, Severity, explain, migrate,
+    resolve,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -36,6 +37,7 @@ fuzz_target!(|source: &[u8]| {
         };
         check(source, &push, ChangedFiles::Known(&changed));
     }
+    check_migration(source);
 });
 
 fn check(source: &[u8], push: &Push, changed: ChangedFiles<'_>) {
@@ -62,5 +64,37 @@ fn check(source: &[u8], push: &Push, changed: ChangedFiles<'_>) {
         Outcome::Planned(plan) => assert_eq!(selected, [plan.selected.as_str()]),
         Outcome::NothingSelected(_) => assert!(selected.is_empty(), "{selected:?}"),
         Outcome::Invalid => assert!(explained.is_empty()),
+    }
+}
+
+/// A file is refused here exactly if it is refused everywhere, and then nothing else is said of it.
+fn check_migration(source: &[u8]) {
+    let push = Push {
+        reference: Reference::Branch("main".to_owned()),
+        commit_message: String::new(),
+        custom: None,
+    };
+    let begin = Instant::now();
+    let migration = migrate(source);
+    assert!(begin.elapsed() < TIME_MAX, "{:?}", begin.elapsed());
+    let is_refused = resolve(source, &push, ChangedFiles::Unknown).outcome == Outcome::Invalid;
+    let severities = migration.diagnostics.iter().map(|found| found.severity);
+    assert_eq!(severities.min() == Some(Severity::Error), is_refused);
+    if is_refused {
+        let said = Migration {
+            diagnostics: migration.diagnostics.clone(),
+            ..Migration::default()
+        };
+        assert_eq!(migration, said);
+    }
+    let lines = source
+        .iter()
+        .filter(|&&byte| matches!(byte, b'\n' | b'\r'))
+        .count()
+        + 1;
+    for found in &migration.variables {
+        assert!(!found.lines.is_empty(), "{found:?}");
+        let last = found.lines.iter().max().copied().unwrap_or_default();
+        assert!(last as usize <= lines, "{found:?}");
     }
 }

@@ -5,6 +5,17 @@
 //! the same time, so the time is at most pattern × name whatever the pattern says. `[…]` and `\` are ordinary characters.
 //! <https://support.atlassian.com/bitbucket-cloud/docs/use-glob-patterns-on-the-pipelines-yaml-file/>
 
+/// Whether a pattern has braces around one word, which look like a choice and are ordinary characters.
+pub(crate) fn has_lone_braces(pattern: &str) -> bool {
+    let characters: Vec<char> = pattern.chars().collect();
+    let braces = groups(&characters);
+    let is_literal = |wanted: char| {
+        let mut all = characters.iter().zip(&braces);
+        all.position(|(character, brace)| *character == wanted && *brace == Brace::Literal)
+    };
+    matches!((is_literal('{'), is_literal('}')), (Some(open), Some(close)) if open < close)
+}
+
 /// Whether the whole name matches the pattern. Time: at most the product of both lengths.
 pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     Pattern::new(pattern).matches(name)
@@ -214,47 +225,60 @@ fn groups(characters: &[char]) -> Vec<Brace> {
 mod tests {
     use super::matches;
 
+    const PAGE: &str = "https://support.atlassian.com/bitbucket-cloud/docs/use-glob-patterns-on-the-pipelines-yaml-file/";
+    /// Where the page is silent, a pattern means what it means to a shell.
+    const SHELL: &str =
+        "https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html#tag_19_14";
+    const BRACES: &str = "https://www.gnu.org/software/bash/manual/html_node/Brace-Expansion.html";
+    /// Said by nobody: such a pattern is taken by its letters.
+    const NOWHERE: &str = "no page says that this is special";
+
+    /// Pattern, names that match, names that do not, the page.
+    type Case = (
+        &'static str,
+        &'static [&'static str],
+        &'static [&'static str],
+        &'static str,
+    );
+
+    #[rustfmt::skip]
+    const CASES: &[Case] = &[
+        ("main", &["main"], &["Main", "main2", "xmain", ""], PAGE),
+        ("*", &["main", "", "v1.0"], &["feature/x", "/"], PAGE),
+        ("**", &["main", "feature/x", "", "a/b/c"], &[], PAGE),
+        ("feature/*", &["feature/x", "feature/"], &["feature/x/y", "feature"], PAGE),
+        ("feature/**", &["feature/x", "feature/x/y"], &["feature", "features/x"], PAGE),
+        ("**/fix", &["a/fix", "a/b/fix", "/fix"], &["fix", "a/fixes"], PAGE),
+        ("*/feature", &["x/feature"], &["feature", "x/y/feature"], PAGE),
+        ("v?.?", &["v1.2"], &["v1.", "v1/2", "v10.2"], SHELL),
+        ("{main,release/*}", &["main", "release/1"], &["release/1/2", "{main,release/*}"], BRACES),
+        ("a{b,c{d,e}}f", &["abf", "acdf", "acef"], &["acf", "abdf"], BRACES),
+        ("x{,y}", &["x", "xy"], &["xyy"], BRACES),
+        ("{main}", &["{main}"], &["main"], BRACES),
+        ("a{b", &["a{b"], &["ab"], BRACES),
+        ("a}b,c", &["a}b,c"], &["a"], BRACES),
+        ("{a{b,c}", &["{ab", "{ac"], &["ab"], BRACES),
+        ("v[0-9]", &["v[0-9]"], &["v1"], NOWHERE),
+        ("a\\*", &["a\\b"], &["a*"], NOWHERE),
+        ("*-*", &["a-b", "-", "a-b-c"], &["ab"], PAGE),
+        ("***", &["a/b"], &[], PAGE),
+        ("straße-?", &["straße-ü"], &["strasse-u"], SHELL),
+    ];
+
     #[test]
     fn a_pattern_matches_as_the_language_says() {
-        let cases: &[(&str, &[&str], &[&str])] = &[
-            ("main", &["main"], &["Main", "main2", "xmain", ""]),
-            ("*", &["main", "", "v1.0"], &["feature/x", "/"]),
-            ("**", &["main", "feature/x", "", "a/b/c"], &[]),
-            (
-                "feature/*",
-                &["feature/x", "feature/"],
-                &["feature/x/y", "feature"],
-            ),
-            (
-                "feature/**",
-                &["feature/x", "feature/x/y"],
-                &["feature", "features/x"],
-            ),
-            ("**/fix", &["a/fix", "a/b/fix", "/fix"], &["fix", "a/fixes"]),
-            ("v?.?", &["v1.2"], &["v1.", "v1/2", "v10.2"]),
-            (
-                "{main,release/*}",
-                &["main", "release/1"],
-                &["release/1/2", "{main,release/*}"],
-            ),
-            ("a{b,c{d,e}}f", &["abf", "acdf", "acef"], &["acf", "abdf"]),
-            ("x{,y}", &["x", "xy"], &["xyy"]),
-            ("{main}", &["{main}"], &["main"]),
-            ("a{b", &["a{b"], &["ab"]),
-            ("a}b,c", &["a}b,c"], &["a"]),
-            ("{a{b,c}", &["{ab", "{ac"], &["ab"]),
-            ("v[0-9]", &["v[0-9]"], &["v1"]),
-            ("a\\*", &["a\\b"], &["a*"]),
-            ("*-*", &["a-b", "-", "a-b-c"], &["ab"]),
-            ("***", &["a/b"], &[]),
-            ("straße-?", &["straße-ü"], &["strasse-u"]),
-        ];
-        for (pattern, yes, no) in cases {
+        for (pattern, yes, no, page) in CASES {
             for name in *yes {
-                assert!(matches(pattern, name), "{pattern} should match {name}");
+                assert!(
+                    matches(pattern, name),
+                    "{pattern} should match {name}: {page}"
+                );
             }
             for name in *no {
-                assert!(!matches(pattern, name), "{pattern} should not match {name}");
+                assert!(
+                    !matches(pattern, name),
+                    "{pattern} should not match {name}: {page}"
+                );
             }
         }
     }

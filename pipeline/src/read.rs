@@ -8,13 +8,15 @@ mod definitions;
 mod image;
 mod items;
 pub(crate) mod keys;
+mod missing;
 mod shape;
 mod step;
 mod values;
 
 use crate::diagnostic::{Report, Span, quote};
+use crate::glob;
 use crate::graph::model::{File, Pipeline};
-use crate::tree::{Entry, Map, Node};
+use crate::tree::{Entry, Node};
 use items::Kind;
 use shape::Lacking;
 use step::Defaults;
@@ -46,7 +48,7 @@ pub(crate) fn file(root: Option<&Node>, report: &mut Report) -> File {
         return File::default();
     };
     let Some(pipelines) = map.get("pipelines") else {
-        no_pipelines(map, root.span, report);
+        missing::pipelines(map, root.span, report);
         return File::default();
     };
     shape::keys(map, "file", &mut Lacking::default(), report);
@@ -141,40 +143,17 @@ fn section(entry: &Entry, defaults: &Defaults, report: &mut Report) -> Vec<(Stri
             report.error("pattern-too-long", entry.key_span, message);
             continue;
         }
+        if kind == Kind::Pushed && glob::has_lone_braces(&entry.key) {
+            let message = format!(
+                "the braces in {} hold no comma, so they stand for themselves",
+                quote(&entry.key)
+            );
+            report
+                .warning("lone-braces", entry.key_span, message)
+                .help("leave them out, or write at least two words between them: `{main,develop}`");
+        }
         let pipeline = items::pipeline(entry, kind, defaults, report);
         read.push((entry.key.to_string(), pipeline));
     }
     read
-}
-
-/// A file without `pipelines` often was written for another system.
-fn no_pipelines(map: &Map, span: Span, report: &mut Report) {
-    let has = |key: &str| map.get(key).is_some();
-    let has_script = |entry: &Entry| {
-        entry
-            .value
-            .as_map()
-            .is_some_and(|map| map.get("script").is_some())
-    };
-    let remark = report.error("no-pipelines", span, "the file has no `pipelines`");
-    if has("stages") || has("before_script") || map.entries.iter().any(has_script) {
-        remark.help(
-            "this looks like a GitLab file; steps go below `pipelines:`, for example in `default:`",
-        );
-    } else if has("jobs") && (has("on") || has("true")) {
-        remark.help("this looks like a GitHub workflow; steps go below `pipelines:`, for example in `default:`");
-    } else if let Some(entry) = map
-        .entries
-        .iter()
-        .find(|entry| keys::nearest("file", &entry.key) == Some("pipelines"))
-    {
-        let message = format!(
-            "did you mean `pipelines` by {} in line {}?",
-            quote(&entry.key),
-            entry.key_span.line
-        );
-        remark.help(message);
-    } else {
-        remark.help("put `pipelines:` above `default:` or `branches:`");
-    }
 }

@@ -42,6 +42,7 @@ pub(crate) fn read(source: &[u8], report: &mut Report) -> Option<Rc<Node>> {
     let mut builder = Builder::new(text, report);
     let mut documents = 0;
     let mut quoted = Vec::new();
+    mistakes::unseen(text, builder.report());
     let has_tab = text.contains('\t');
     for next in Parser::new_from_str_with_options(text, options) {
         match next {
@@ -53,10 +54,14 @@ pub(crate) fn read(source: &[u8], report: &mut Report) -> Option<Rc<Node>> {
                 }
             }
             Ok((event, span)) => {
-                if let (true, Event::Scalar(_, style, ..)) = (has_tab, &event)
-                    && !matches!(style, ScalarStyle::Plain)
-                {
-                    quoted.extend(span.byte_range());
+                if let (Event::Scalar(_, style, ..), Some(range)) = (&event, span.byte_range()) {
+                    let lines = span.start.line()..span.end.line();
+                    if !matches!(style, ScalarStyle::Plain) {
+                        quoted.extend(has_tab.then_some(range));
+                    } else if !lines.is_empty() {
+                        let line = start_of(span.start).line;
+                        mistakes::item_in_text(text, range, line, builder.report());
+                    }
                 }
                 builder.take(event, span_of(span))?;
             }

@@ -22,6 +22,9 @@ const STEPS_MAX: usize = 500;
 /// Steps of one parallel group, and of one stage. Two groups in a row have the square of this in edges between their jobs.
 const WIDTH_MAX: usize = 100;
 
+/// What to do about something without steps.
+const ITEM: &str = "put at least one item below it: `- step:`";
+
 /// Who starts a pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -128,20 +131,31 @@ fn listed<'n>(entry: &'n Entry, report: &mut Report) -> Option<&'n [Rc<Node>]> {
     let Some(items) = node.as_list() else {
         if node.is_null() {
             let message = format!("the pipeline {name} has no step");
-            report.error("empty-pipeline", entry.key_span, message);
+            report
+                .error("empty-pipeline", entry.key_span, message)
+                .help(ITEM);
         } else {
             let message = format!(
                 "{name} is a list of items, and this is {}",
                 node.described()
             );
             let remark = report.error("wrong-kind", entry.key_span, message);
-            remark.help("begin each item with a dash: `- step:`");
+            let first = node.as_map().and_then(|map| map.entries.first());
+            match first.and_then(|first| shape::stuck_dash(&first.key)) {
+                Some(rest) => remark.help(format!(
+                    "put a blank behind each dash: {}",
+                    quote(&format!("- {rest}:"))
+                )),
+                None => remark.help("begin each item with a dash: `- step:`"),
+            }
         }
         return None;
     };
     if items.is_empty() {
         let message = format!("the pipeline {name} has no step");
-        report.error("empty-pipeline", entry.key_span, message);
+        report
+            .error("empty-pipeline", entry.key_span, message)
+            .help(ITEM);
         return None;
     }
     Some(items)
@@ -186,8 +200,9 @@ fn item(
             node.described()
         );
         let remark = report.error("wrong-kind", node.span, message);
-        if node.as_text() == Some("step") {
-            remark.help("write `- step:` with a colon");
+        match node.as_text() {
+            Some("step") => remark.help("write `- step:` with a colon"),
+            _ => remark.help("write `- step:`, and the keys of the step below, indented by four blanks more than the dash"),
         }
         return None;
     };
@@ -282,7 +297,9 @@ fn parallel(entry: &Entry, defaults: &Defaults, report: &mut Report) -> Option<I
             fail_fast = group.flatten() == Some(true);
             let Some(steps) = map.get("steps") else {
                 let message = "this `parallel` has no `steps`";
-                report.error("empty-parallel", entry.key_span, message);
+                report
+                    .error("empty-parallel", entry.key_span, message)
+                    .help("list the steps below it, each with a dash: `- step:`");
                 return None;
             };
             steps
@@ -311,7 +328,9 @@ fn stage(entry: &Entry, is_first: bool, defaults: &Defaults, report: &mut Report
         refuse_manual(&entry.value, report);
     }
     let Some(list) = map.get("steps") else {
-        report.error("empty-stage", entry.key_span, "this stage has no `steps`");
+        report
+            .error("empty-stage", entry.key_span, "this stage has no `steps`")
+            .help("write `steps:` into it, and below that each step with a dash: `- step:`");
         return None;
     };
     let items = group(list, "stage", report)?;
@@ -387,7 +406,9 @@ fn group<'n>(list: &'n Entry, place: &str, report: &mut Report) -> Option<&'n [R
     let items = shape::list(&list.value, &quote(&list.key), report)?;
     if items.is_empty() {
         let message = format!("this {place} has no step");
-        report.error("empty-group", list.key_span, message);
+        report
+            .error("empty-group", list.key_span, message)
+            .help(ITEM);
         return None;
     }
     if let Some(surplus) = items.get(WIDTH_MAX) {
@@ -404,18 +425,19 @@ fn step_of<'n>(node: &'n Node, place: &str, report: &mut Report) -> Option<(&'n 
     if let Some(step) = map.get("step") {
         return Some((map, step));
     }
-    let nested = ["parallel", "stage", "final"];
     match map
         .entries
         .iter()
-        .find(|entry| nested.contains(&&*entry.key))
+        .find(|entry| keys::find("item", &entry.key).is_some())
     {
         Some(other) => {
-            let message = format!(
-                "a {place} holds steps only, and this is {}",
-                quote(&other.key)
-            );
-            report.error("nested-group", other.key_span, message);
+            let key = quote(&other.key);
+            let message = format!("a {place} holds steps only, and this is {key}");
+            report
+                .error("nested-group", other.key_span, message)
+                .help(format!(
+                    "write `- step:` here, or move {key} out of the {place}, as an item of the pipeline"
+                ));
         }
         None => no_item(map, node, report),
     }

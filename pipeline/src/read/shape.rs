@@ -13,6 +13,12 @@ use crate::tree::{Entry, Map, Node};
 pub(super) use explain::explain;
 pub(super) use fits::fits;
 
+/// What to do about a key with nothing behind it.
+const NOTHING: &str = "write something behind it or indented below it, or remove the key";
+
+/// What to do about something that should be a list.
+const DASHES: &str = "begin each item with `- ` on a line of its own";
+
 /// The first thing in a step that this version cannot do.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lacking(Option<(String, u32)>);
@@ -172,11 +178,45 @@ fn unknown(entry: &Entry, place: &str, report: &mut Report) {
             message + " and has no effect",
         ),
     };
-    if let Some(near) = near {
+    if let Some(rest) = stuck_dash(&entry.key) {
+        remark.help(format!(
+            "put a blank behind the dash: {}",
+            quote(&format!("- {rest}:"))
+        ));
+    } else if let Some(help) = elsewhere(place, &entry.key) {
+        remark.help(help);
+    } else if let Some(near) = near {
         remark.help(format!("did you mean `{near}`?"));
     } else if place == "pipelines" {
         remark.help("the name of a branch goes below `branches:`");
     }
+}
+
+/// What stands behind a dash that begins no item, because no blank stands behind it: `-step`.
+pub(super) fn stuck_dash(text: &str) -> Option<&str> {
+    text.strip_prefix('-')
+        .filter(|rest| rest.starts_with(char::is_alphabetic))
+}
+
+/// Where a thing stands that other systems have under this name.
+fn elsewhere(place: &str, key: &str) -> Option<&'static str> {
+    let help = match (place, key) {
+        ("service", "environment" | "env") => "did you mean `variables`?",
+        ("file", "variables") => {
+            "variables are set for the repository, the workspace or a deployment; in a file only a custom pipeline has some"
+        }
+        ("step", "needs" | "depends-on" | "depends_on") => {
+            "steps run in the order of the file, each after all above it; those below `parallel` run at the same time"
+        }
+        ("step", "env" | "environment-variables" | "variables") => {
+            "set it in the script: `export NAME=value`; secrets are set for the repository or a deployment"
+        }
+        ("stage", "image" | "caches" | "services" | "script" | "size" | "runs-on" | "max-time") => {
+            "put it into each step of the stage"
+        }
+        _ => return None,
+    };
+    Some(help)
 }
 
 fn place_name(place: &str) -> String {
@@ -221,5 +261,10 @@ pub(super) fn text<'n>(node: &'n Node, what: &str, report: &mut Report) -> Optio
 
 fn wrong_kind(node: &Node, what: &str, due: &str, report: &mut Report) {
     let message = format!("{what} is {due}, and this is {}", node.described());
-    report.error("wrong-kind", node.span, message);
+    let remark = report.error("wrong-kind", node.span, message);
+    if node.is_null() {
+        remark.help(NOTHING);
+    } else if due == "a list" {
+        remark.help(DASHES);
+    }
 }

@@ -256,12 +256,13 @@ fn no_script(entry: &Entry, map: &Map, report: &mut Report) {
         keys::find("step", &entry.key).is_none()
             && matches!(keys::nearest("step", &entry.key), Some("script" | "wasm"))
     });
-    if let Some(near) = near {
-        remark.help(format!(
+    match near {
+        Some(near) => remark.help(format!(
             "did you mean it by {} in line {}?",
             quote(&near.key),
             near.key_span.line
-        ));
+        )),
+        None => remark.help("put `script:` into it, and the commands below, each with a dash"),
     }
 }
 

@@ -4,7 +4,7 @@
 //! merge keys; refuses duplicate keys. Counts nodes, depth and the size with all aliases written out, and stops at the
 //! first bound that is passed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use granit_parser::{Event, ScalarStyle, Tag};
@@ -42,7 +42,8 @@ enum Content {
     Map {
         entries: Vec<Entry>,
         merges: Vec<Entry>,
-        keys: BTreeSet<Rc<str>>,
+        /// Each with the line where it stands.
+        keys: BTreeMap<Rc<str>, u32>,
         next: Next,
     },
 }
@@ -84,9 +85,19 @@ impl<'a> Builder<'a> {
                 let is_plain = match tag.as_deref() {
                     // A lone `!` says nothing about the type.
                     Some(tag) if tag.original() != "!" => self.is_plain_by(tag, span),
+                    Some(_) if matches!(style, ScalarStyle::Plain) => {
+                        mistakes::lost_mark(span, self.report);
+                        true
+                    }
                     _ => matches!(style, ScalarStyle::Plain),
                 };
-                self.scalar(text.into_owned(), is_plain, anchor, span)
+                let is_nothing = tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("null"));
+                let text = if is_nothing {
+                    String::new()
+                } else {
+                    text.into_owned()
+                };
+                self.scalar(text, is_plain, anchor, span)
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.check_tag(tag.as_deref(), "seq", span);
@@ -101,7 +112,7 @@ impl<'a> Builder<'a> {
                 let content = Content::Map {
                     entries: Vec::new(),
                     merges: Vec::new(),
-                    keys: BTreeSet::new(),
+                    keys: BTreeMap::new(),
                     next: Next::Key,
                 };
                 self.begin(Open {
@@ -163,7 +174,10 @@ impl<'a> Builder<'a> {
 
     /// Whether a scalar with a tag may be a number, a boolean or nothing.
     fn is_plain_by(&mut self, tag: &Tag, span: Span) -> bool {
-        let is_text = tag.is_yaml_core_schema_tag("str");
+        // A point in time has no type in a pipeline file: it is the text that stands there.
+        let is_text = ["str", "timestamp"]
+            .iter()
+            .any(|name| tag.is_yaml_core_schema_tag(name));
         let is_other = ["int", "float", "bool", "null"]
             .iter()
             .any(|name| tag.is_yaml_core_schema_tag(name));
@@ -210,7 +224,9 @@ impl<'a> Builder<'a> {
     fn alias(&mut self, anchor: usize, span: Span) -> Option<()> {
         let Some(node) = self.anchors.get(&anchor).map(Rc::clone) else {
             let message = "this alias stands inside the value that it names";
-            self.report.error("recursive-alias", span, message);
+            self.report
+                .error("recursive-alias", span, message)
+                .help("move the value with the anchor above the place that uses it");
             self.is_torn = true;
             return self.place(Rc::new(nothing(span)), span);
         };
@@ -351,17 +367,19 @@ fn nothing(span: Span) -> Node {
 }
 
 /// What a node says as a key of a mapping that already has `keys`.
-fn key_of(node: &Node, span: Span, keys: &mut BTreeSet<Rc<str>>, report: &mut Report) -> Next {
+fn key_of(node: &Node, span: Span, keys: &mut BTreeMap<Rc<str>, u32>, report: &mut Report) -> Next {
     let Value::Scalar(Scalar { text, is_plain }) = &node.value else {
-        report.error(
+        report
+            .error(
             "key-not-text",
             span,
             "a key is a text, not a list or a mapping",
-        );
+        )
+        .help("put it into quotes if its brackets are a part of the text; a template must be filled in first");
         return Next::Nothing;
     };
     let key: Rc<str> = Rc::from(text.as_str());
-    if !keys.insert(Rc::clone(&key)) {
+    if let Some(&first) = keys.get(&key) {
         let remark = report.error(
             "duplicate-key",
             span,
@@ -370,10 +388,13 @@ fn key_of(node: &Node, span: Span, keys: &mut BTreeSet<Rc<str>>, report: &mut Re
         if text == "<<" {
             remark.help("merge several mappings with one list: `<<: [*first, *second]`");
         } else {
-            remark.help("remove one of the two; of equal keys a reader could obey either");
+            remark.help(format!(
+                "the first is in line {first}; remove one of the two, because a reader could obey either"
+            ));
         }
         return Next::Nothing;
     }
+    keys.insert(Rc::clone(&key), span.line);
     let is_merge = *is_plain && text == "<<";
     Next::Value {
         key,
@@ -386,7 +407,7 @@ fn key_of(node: &Node, span: Span, keys: &mut BTreeSet<Rc<str>>, report: &mut Re
 /// <https://yaml.org/type/merge.html>
 fn merge_into(
     entries: &mut Vec<Entry>,
-    keys: &mut BTreeSet<Rc<str>>,
+    keys: &mut BTreeMap<Rc<str>, u32>,
     merge: &Entry,
     report: &mut Report,
 ) {
@@ -397,11 +418,14 @@ fn merge_into(
     for source in sources {
         let Some(map) = source.as_map() else {
             let message = format!("`<<` merges mappings, and this is {}", source.described());
-            report.error("merge-not-mapping", merge.key_span, message);
+            report
+                .error("merge-not-mapping", merge.key_span, message)
+                .help("name a mapping that has an anchor: `<<: *name`");
             continue;
         };
         for entry in &map.entries {
-            if keys.insert(Rc::clone(&entry.key)) {
+            if !keys.contains_key(&entry.key) {
+                keys.insert(Rc::clone(&entry.key), entry.key_span.line);
                 entries.push(entry.clone());
             }
         }

@@ -14,7 +14,9 @@ pub(super) fn checked_text<'a>(source: &'a [u8], report: &mut Report) -> Option<
             "the file has {} bytes; a pipeline file may have {FILE_BYTES_MAX}",
             source.len()
         );
-        report.error("file-too-large", Span::at_line(1), message);
+        report
+            .error("file-too-large", Span::at_line(1), message)
+            .help("move long scripts into files of the repository, and call those");
         return None;
     }
     let text = match str::from_utf8(source) {

@@ -4,6 +4,9 @@
 //! in real pipeline files have an explanation of their own.
 
 mod indentation;
+mod plain;
+mod rules;
+mod unseen;
 
 use std::ops::Range;
 
@@ -12,6 +15,8 @@ use granit_parser::{ErrorKind, ScanError};
 use super::{DEPTH_MAX, start_of};
 use crate::diagnostic::{Report, Severity, Span, quote};
 use indentation::Slip;
+pub(super) use plain::{item_in_text, lost_mark};
+pub(super) use unseen::unseen;
 
 pub(super) fn second_document(report: &mut Report, span: Span) {
     report
@@ -89,6 +94,25 @@ pub(super) fn unreadable(error: &ScanError, source: &str, report: &mut Report) {
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
         | ErrorKind::TabAtBlockScalarStart => tab(span, report),
+        _ if let Some(rest) = rules::stuck_dash(line) => {
+            report
+                .error(
+                    "dash-without-blank",
+                    span,
+                    "this dash begins no item of a list",
+                )
+                .help(format!(
+                    "put a blank behind it: {}",
+                    quote(&format!("- {rest}"))
+                ));
+        }
+        _ if let Some(bracket) = rules::closed_before(line, span.column) => {
+            let message =
+                format!("the value of this line ends at `{bracket}`, and more stands behind it");
+            report
+                .error("syntax", span, message)
+                .help("put the whole value into single quotes if the brackets are a part of it");
+        }
         kind if let Some(slip) = Slip::find(kind, source, span) => slip.tell(report),
         ErrorKind::MappingValueNotAllowed => {
             report
@@ -96,7 +120,10 @@ pub(super) fn unreadable(error: &ScanError, source: &str, report: &mut Report) {
                 .help("put the whole value into single quotes if it holds `: `");
         }
         kind => {
-            report.error("syntax", span, format!("this is not YAML: {kind}"));
+            let remark = report.error("syntax", span, format!("this is not YAML: {kind}"));
+            if let Some(help) = rules::help(kind, line) {
+                remark.help(help);
+            }
         }
     }
 }

@@ -10,6 +10,11 @@ use insta::assert_snapshot;
 
 use crate::{branch, tag};
 
+const START: &str = "https://support.atlassian.com/bitbucket-cloud/docs/pipeline-start-conditions/";
+const GLOBS: &str = "https://support.atlassian.com/bitbucket-cloud/docs/use-glob-patterns-on-the-pipelines-yaml-file/";
+const BRACES: &str = "https://www.gnu.org/software/bash/manual/html_node/Brace-Expansion.html";
+const SKIP: &str = "https://confluence.atlassian.com/bbkb/how-to-skip-triggering-a-pipeline-build-using-skip-ci-label-1207188270.html";
+
 const STEP: &str = "[{step: {script: [make]}}]";
 
 /// What is selected, or why nothing is, for pipelines that are written in one line each.
@@ -30,16 +35,16 @@ fn selected(pipelines: &str, push: &Push) -> String {
 fn a_branch_selects_its_exact_name_else_the_longest_pattern_else_default() {
     let file = "default: P; branches: {main: P, 'feature/*': P, 'feature/bb-*': P, '**': P, '{dev,stage}': P, 'f{e}': P}";
     let cases = [
-        ("main", "branches › main"),
-        ("feature/x", "branches › feature/*"),
-        ("feature/bb-12", "branches › feature/bb-*"),
-        ("feature/bb-12/deep", "branches › **"),
-        ("dev", "branches › {dev,stage}"),
-        ("f{e}", "branches › f{e}"),
-        ("Main", "branches › **"),
+        ("main", "branches › main", GLOBS),
+        ("feature/x", "branches › feature/*", GLOBS),
+        ("feature/bb-12", "branches › feature/bb-*", GLOBS),
+        ("feature/bb-12/deep", "branches › **", GLOBS),
+        ("dev", "branches › {dev,stage}", BRACES),
+        ("f{e}", "branches › f{e}", BRACES),
+        ("Main", "branches › **", GLOBS),
     ];
-    for (name, expected) in cases {
-        assert_eq!(selected(file, &branch(name)), expected, "{name}");
+    for (name, expected, page) in cases {
+        assert_eq!(selected(file, &branch(name)), expected, "{name}: {page}");
     }
     assert_eq!(
         selected("default: P; branches: {'release/*': P}", &branch("main")),
@@ -87,15 +92,15 @@ fn a_push_that_starts_nothing_says_why() {
 fn a_pull_request_selects_by_its_source_branch_and_nothing_else() {
     let file = "default: P; branches: {'**': P}; pull-requests: {'feature/*': P, 'feature/bb-*': P, main: P}";
     let cases = [
-        ("feature/x", "pull-requests › feature/*"),
-        ("feature/bb-1", "pull-requests › feature/bb-*"),
-        ("main", "pull-requests › main"),
+        ("feature/x", "pull-requests › feature/*", START),
+        ("feature/bb-1", "pull-requests › feature/bb-*", GLOBS),
+        ("main", "pull-requests › main", START),
     ];
-    for (source, expected) in cases {
+    for (source, expected, page) in cases {
         assert_eq!(
             selected(file, &request(source, "main")),
             expected,
-            "{source}"
+            "{source}: {page}"
         );
     }
     assert_snapshot!(selected(file, &request("fix", "main")), @"No pattern below `pull-requests` matches the source branch `fix`.");
@@ -176,22 +181,25 @@ fn custom_and_pull_request_pipelines_are_checked_and_never_selected_by_a_push() 
 
 #[test]
 fn a_commit_message_can_ask_for_no_build() {
-    for (message, expected) in [
+    for (message, expected, page) in [
         (
             "Fix a typo [skip ci]",
             "The commit message says `[skip ci]`.",
+            SKIP,
         ),
         (
             "Fix\n\nlong story [ci skip] end",
             "The commit message says `[ci skip]`.",
+            SKIP,
         ),
-        ("skip ci", "default"),
+        ("skip ci", "default", SKIP),
+        ("Fix [skip-ci]", "default", SKIP),
     ] {
         let push = Push {
             commit_message: message.to_owned(),
             ..branch("main")
         };
-        assert_eq!(selected("default: P", &push), expected, "{message}");
+        assert_eq!(selected("default: P", &push), expected, "{message}: {page}");
     }
 }
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use cofferdam_pipeline::variables::{DEFAULTS, RepositoryFacts, StepFacts, UserVariables, of_step};
 use cofferdam_pipeline::{CustomVariable, ParallelPlace, Reference};
 
-const VARIABLES: &str = "support.atlassian.com/bitbucket-cloud/docs/variables-and-secrets";
-const PARALLEL: &str = "support.atlassian.com/bitbucket-cloud/docs/parallel-step-options";
-const AFTER: &str = "support.atlassian.com/bitbucket-cloud/docs/step-options (after-script)";
-const START: &str = "support.atlassian.com/bitbucket-cloud/docs/pipeline-start-conditions";
+const VARIABLES: &str = "https://support.atlassian.com/bitbucket-cloud/docs/variables-and-secrets/";
+const PARALLEL: &str = "https://support.atlassian.com/bitbucket-cloud/docs/parallel-step-options/";
+const AFTER: &str = "https://support.atlassian.com/bitbucket-cloud/docs/step-options/#After-script";
+const START: &str = "https://support.atlassian.com/bitbucket-cloud/docs/pipeline-start-conditions/";
 
 fn facts(reference: &Reference) -> StepFacts<'_> {
     StepFacts {
@@ -108,14 +108,34 @@ fn a_branch_a_tag_and_a_pull_request_each_have_variables_of_their_own() {
         destination: "main".to_owned(),
     };
     let cases = [
-        (Reference::Tag("v1".to_owned()), "BITBUCKET_TAG", Some("v1")),
-        (Reference::Tag("v1".to_owned()), "BITBUCKET_BRANCH", None),
-        (request.clone(), "BITBUCKET_BRANCH", Some("feature/x")),
-        (request.clone(), "BITBUCKET_TAG", None),
-        (request.clone(), "BITBUCKET_PR_ID", Some("12")),
-        (request, "BITBUCKET_PR_DESTINATION_BRANCH", Some("main")),
+        (
+            Reference::Tag("v1".to_owned()),
+            "BITBUCKET_TAG",
+            Some("v1"),
+            VARIABLES,
+        ),
+        (
+            Reference::Tag("v1".to_owned()),
+            "BITBUCKET_BRANCH",
+            None,
+            VARIABLES,
+        ),
+        (
+            request.clone(),
+            "BITBUCKET_BRANCH",
+            Some("feature/x"),
+            VARIABLES,
+        ),
+        (request.clone(), "BITBUCKET_TAG", None, VARIABLES),
+        (request.clone(), "BITBUCKET_PR_ID", Some("12"), VARIABLES),
+        (
+            request,
+            "BITBUCKET_PR_DESTINATION_BRANCH",
+            Some("main"),
+            VARIABLES,
+        ),
     ];
-    for (reference, name, expected) in cases {
+    for (reference, name, expected, page) in cases {
         let step = StepFacts {
             pull_request: Some(12),
             ..facts(&reference)
@@ -124,7 +144,7 @@ fn a_branch_a_tag_and_a_pull_request_each_have_variables_of_their_own() {
         assert_eq!(
             variables.get(name).map(String::as_str),
             expected,
-            "{name}: {VARIABLES}"
+            "{name}: {page}"
         );
     }
 }

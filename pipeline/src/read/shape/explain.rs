@@ -4,6 +4,7 @@
 
 use super::super::keys::{self, Form, Place};
 use super::fits::{fits, holding, is_of_kind};
+use super::{DASHES, NOTHING};
 use crate::diagnostic::{Report, Span, quote};
 use crate::tree::{Map, Node, Number, Value};
 
@@ -91,10 +92,11 @@ fn wrong_kind(node: &Node, span: Span, what: &str, due: &str, report: &mut Repor
     let message = format!("{what} is {due}, and this is {}", node.described());
     let remark = report.error("wrong-kind", span, message);
     match (due, node.as_text()) {
+        _ if node.is_null() => remark.help(NOTHING),
         ("a text", Some(text)) if text.chars().count() < 40 => {
             remark.help(format!("put it into quotes: `'{text}'`"));
         }
-        ("a list", Some(_)) => remark.help("begin each item with `- ` on a line of its own"),
+        ("a list", _) => remark.help(DASHES),
         ("a mapping", _) if node.as_list().is_some() => {
             remark.help("leave out the dashes, or put a name above the list");
         }
@@ -299,7 +301,9 @@ fn one_of(node: &Node, forms: &[Form], what: &str, span: Span, report: &mut Repo
         node.described()
     );
     let remark = report.error("wrong-kind", span, message);
-    if let (Value::Scalar(_), Some(text)) = (&node.value, node.as_text())
+    if node.is_null() {
+        remark.help(NOTHING);
+    } else if let (Value::Scalar(_), Some(text)) = (&node.value, node.as_text())
         && kinds.contains(&"a text")
     {
         remark.help(format!(

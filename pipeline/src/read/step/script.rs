@@ -10,26 +10,38 @@ use crate::tree::{Entry, Map, Node, Value};
 /// What may stand in a script beside text.
 const TASKS: [Form; 2] = [Form::Place("pipe"), Form::Place("agent task")];
 
+/// What to do about a script without lines.
+const LINES: &str = "write at least one line below it, with a dash: `- make`";
+
 /// Reads the lines below a key.
 pub(super) fn lines(entry: &Entry, lacking: &mut Lacking, report: &mut Report) -> Vec<String> {
     let key = quote(&entry.key);
     if entry.value.is_null() {
-        report.error(
-            "empty-script",
-            entry.key_span,
-            format!("nothing stands below {key}"),
-        );
+        report
+            .error(
+                "empty-script",
+                entry.key_span,
+                format!("nothing stands below {key}"),
+            )
+            .help(LINES);
         return Vec::new();
     }
     let Some(items) = entry.value.as_list() else {
         let message = format!("{key} is a list, and this is {}", entry.value.described());
-        report
-            .error("wrong-kind", entry.value.span, message)
-            .help("begin each line of the script with `- `");
+        let remark = report.error("wrong-kind", entry.value.span, message);
+        match entry.value.as_text().and_then(shape::stuck_dash) {
+            Some(rest) => remark.help(format!(
+                "put a blank behind the dash: {}",
+                quote(&format!("- {rest}"))
+            )),
+            None => remark.help("begin each line of the script with `- `"),
+        }
         return Vec::new();
     };
     if items.is_empty() {
-        report.error("empty-script", entry.key_span, format!("{key} has no line"));
+        report
+            .error("empty-script", entry.key_span, format!("{key} has no line"))
+            .help(LINES);
     }
     items
         .iter()

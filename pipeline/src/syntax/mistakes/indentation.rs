@@ -316,7 +316,10 @@ mod tests {
                 "        script:\n          - a: b: c\n",
                 "6:17 syntax: put the whole value into single quotes if it holds `: `",
             ),
-            ("        image\n        script: [a]\n", "5:9 syntax: "),
+            (
+                "        image\n        script: [a]\n",
+                "5:9 syntax: a key ends with a colon, and an item of a list begins with a dash and a blank",
+            ),
         ] {
             assert_eq!(check(&format!("{STEP}{rest}")), expected);
         }

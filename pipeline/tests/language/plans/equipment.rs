@@ -148,22 +148,23 @@ fn a_cache_is_predefined_or_defined_and_a_definition_wins() {
     "#);
 }
 
-/// <https://support.atlassian.com/bitbucket-cloud/docs/cache-dependencies/>
+const CACHES: &str = "https://support.atlassian.com/bitbucket-cloud/docs/cache-dependencies/";
+
 #[test]
 fn every_predefined_cache_has_the_path_of_the_page() {
-    for (name, path) in [
-        ("composer", "~/.composer/cache"),
-        ("dotnetcore", "~/.nuget/packages"),
-        ("gradle", "~/.gradle/caches"),
-        ("ivy2", "~/.ivy2/cache"),
-        ("maven", "~/.m2/repository"),
-        ("node", "node_modules"),
-        ("pip", "~/.cache/pip"),
-        ("sbt", "~/.sbt"),
+    for (name, path, page) in [
+        ("composer", "~/.composer/cache", CACHES),
+        ("dotnetcore", "~/.nuget/packages", CACHES),
+        ("gradle", "~/.gradle/caches", CACHES),
+        ("ivy2", "~/.ivy2/cache", CACHES),
+        ("maven", "~/.m2/repository", CACHES),
+        ("node", "node_modules", CACHES),
+        ("pip", "~/.cache/pip", CACHES),
+        ("sbt", "~/.sbt", CACHES),
     ] {
         let caches = with("", &format!("caches: [{name}]")).caches;
-        assert_eq!(caches.len(), 1, "{name}");
-        assert_eq!(caches[0].path, path, "{name}");
+        assert_eq!(caches.len(), 1, "{name}: {page}");
+        assert_eq!(caches[0].path, path, "{name}: {page}");
     }
 }
 
@@ -204,7 +205,8 @@ fn a_service_keeps_what_its_definition_says() {
     assert!(matches!(step.kind, StepKind::Unsupported { .. }));
 }
 
-/// <https://support.atlassian.com/bitbucket-cloud/docs/git-clone-behavior/>
+const CLONE: &str = "https://support.atlassian.com/bitbucket-cloud/docs/git-clone-behavior/";
+
 #[test]
 fn a_step_is_cloned_as_it_says_else_as_the_file_says_else_by_default() {
     let source = |file: &str, step: &str| {
@@ -217,17 +219,17 @@ fn a_step_is_cloned_as_it_says_else_as_the_file_says_else_by_default() {
             .map_or("full".to_owned(), |depth| depth.to_string());
         format!("{} {depth} {} {:?}", clone.enabled, clone.lfs, clone.line)
     };
-    assert_eq!(of("", ""), "true 50 false None");
-    assert_eq!(
-        of("clone: {depth: full, lfs: true}", ""),
-        "true full true Some(1)"
-    );
-    assert_eq!(
-        of("clone: {depth: full}", ", clone: {enabled: false}"),
-        "false 50 false Some(2)"
-    );
-    assert_eq!(of("", ", clone: {depth: 1}"), "true 1 false Some(2)");
-    assert_eq!(of("", ", clone: {depth: 5.0}"), "true 5 false Some(2)");
+    #[rustfmt::skip]
+    let rows = [
+        ("", "", "true 50 false None", CLONE),
+        ("clone: {depth: full, lfs: true}", "", "true full true Some(1)", CLONE),
+        ("clone: {depth: full}", ", clone: {enabled: false}", "false 50 false Some(2)", CLONE),
+        ("", ", clone: {depth: 1}", "true 1 false Some(2)", CLONE),
+        ("", ", clone: {depth: 5.0}", "true 5 false Some(2)", CLONE),
+    ];
+    for (file, of_step, expected, page) in rows {
+        assert_eq!(of(file, of_step), expected, "{file}{of_step}: {page}");
+    }
 }
 
 /// <https://support.atlassian.com/bitbucket-cloud/docs/use-docker-images-as-build-environments/>
