@@ -35,6 +35,9 @@ const STEPS: usize = 2_000;
 /// Steps at once while throughput is measured: two for each core of the machine that the goals are for.
 const AT_ONCE: usize = 4;
 
+/// Processes that wait ready.
+const WAITING: usize = AT_ONCE;
+
 /// How often a peer is started: they are slow.
 const PEER_STARTS: usize = 30;
 
@@ -74,6 +77,7 @@ impl Stand {
         let executor = WasmExecutor::new(&WasmConfig {
             program: PathBuf::from(env!("CARGO_BIN_EXE_cofferdam")),
             cache_dir: dir.path().join("modules"),
+            waiting: WAITING,
         })
         .unwrap();
         Self {

@@ -41,19 +41,21 @@ const LAST_WORDS_BYTES_MAX: u64 = 4096;
 /// What a confined process is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Runs one guest.
+    /// Runs one guest, in a tree of its own.
     Step,
+    /// Runs one guest where no tree can be built.
+    StepInPlace,
     /// Compiles one module.
     Compile,
 }
 
 impl Mode {
-    const ALL: [Self; 2] = [Self::Step, Self::Compile];
+    const ALL: [Self; 3] = [Self::Step, Self::StepInPlace, Self::Compile];
 
     /// Its name for whoever looks at the host's processes; the kernel keeps 15 bytes.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Step => "cofferdam-step",
+            Self::Step | Self::StepInPlace => "cofferdam-step",
             Self::Compile => "cofferdam-compi",
         }
     }
@@ -62,6 +64,7 @@ impl Mode {
         match self {
             Self::Step => 1,
             Self::Compile => 2,
+            Self::StepInPlace => 3,
         }
     }
 

@@ -278,6 +278,7 @@ async fn run_guest(guest: GuestRun<'_>, cache_dir: &Path) -> Result<Done, Failur
     let executor = WasmExecutor::new(&WasmConfig {
         program: PathBuf::from("/proc/self/exe"),
         cache_dir: cache_dir.to_owned(),
+        waiting: 0,
     })?;
     let (received, ran) = tokio::join!(cancel_on_signal(&cancel), async {
         let ran = executor.run_guest(guest, &outputs).await;

@@ -70,6 +70,9 @@ pub async fn build(
     Ok(Runner { session, tasks })
 }
 
+/// Step processes that wait ready: one to begin with, and one while its replacement is made.
+const STEPS_WAITING: usize = 2;
+
 /// What runs steps, with its workspaces below the first directory and native code in the second.
 pub async fn steps(
     git: Git,
@@ -77,15 +80,16 @@ pub async fn steps(
     (state, modules): (&Path, &Path),
     (environment, tasks): (&Environment, &TaskTracker),
 ) -> anyhow::Result<Steps> {
+    let wasm = WasmExecutor::new(&WasmConfig {
+        program: "/proc/self/exe".into(),
+        cache_dir: modules.to_owned(),
+        waiting: STEPS_WAITING,
+    })
+    .context("modules cannot be run")?;
+    wasm.get_ready();
     Ok(Steps {
         checkouts: Checkouts::new(git, state)?,
-        wasm: Arc::new(
-            WasmExecutor::new(&WasmConfig {
-                program: "/proc/self/exe".into(),
-                cache_dir: modules.to_owned(),
-            })
-            .context("modules cannot be run")?,
-        ),
+        wasm: Arc::new(wasm),
         container: container(config, state, environment, tasks).await,
     })
 }

@@ -62,6 +62,7 @@ fn stand() -> Stand {
     let executor = WasmExecutor::new(&WasmConfig {
         program: PathBuf::from(env!("CARGO_BIN_EXE_cofferdam")),
         cache_dir: dir.path().join("modules"),
+        waiting: 2,
     })
     .unwrap();
     Stand {

@@ -27,7 +27,9 @@ use tokio::runtime::Runtime;
 use self::confine::filter::{Filtered, filter};
 use self::confine::{Confinement, WallError, landlock};
 use self::native::Native;
-use super::link::{CompileReport, GuestLimits, StepReport, Walls, receive_spec, send_report};
+use super::link::{
+    CompileReport, Given, GuestLimits, StepReport, Walls, receive_spec, send_report,
+};
 use crate::process::{Mode, Namespaces};
 use crate::receipt::isolation::Demand;
 
@@ -56,20 +58,22 @@ const COMPILER_CPU_SECS_MAX: u64 = 1800;
 /// Makes in the zygote, once, what every step process would make again.
 pub(super) fn warm_up() {
     guest::warm_up();
+    idmap::prepare();
 }
 
 /// Becomes a confined process. Returns its exit status when it is done.
 pub(super) fn main(mode: Mode, namespaces: Namespaces) -> u8 {
     // The name is for people; a process without one is confined as well.
     let _named = rustix::thread::set_name(&CString::new(mode.name()).unwrap_or_default());
-    confine::close_inherited();
+    confine::close_inherited(idmap::prepared_number());
     // Our end of the socket is standard output; nothing prints there in these modes.
     let link = match io::stdout().as_fd().try_clone_to_owned() {
         Ok(link) => UnixStream::from(link),
         Err(_) => return FAILURE,
     };
     let sent = match mode {
-        Mode::Step => send_report(&link, &step(&link, namespaces)),
+        Mode::Step => send_report(&link, &step(&link, namespaces, Walls::Tree)),
+        Mode::StepInPlace => send_report(&link, &step(&link, namespaces, Walls::Process)),
         Mode::Compile => send_report(&link, &compile(&link, namespaces)),
     };
     // The runner reads what we used before it lets us go by closing its end.
@@ -80,30 +84,39 @@ pub(super) fn main(mode: Mode, namespaces: Namespaces) -> u8 {
     }
 }
 
-fn step(link: &UnixStream, namespaces: Namespaces) -> StepReport {
-    prepare_step(link, namespaces)
+fn step(link: &UnixStream, namespaces: Namespaces, walls: Walls) -> StepReport {
+    prepare_step(link, namespaces, walls)
         .map_or_else(|failed| failed, |(prepared, runtime)| prepared.run(runtime))
 }
 
 /// All that happens before the guest's first instruction. When this is done every wall stands, and the
-/// runner knows which.
+/// runner knows which. What needs no spec comes first: a process may wait long for one.
 fn prepare_step(
     link: &UnixStream,
     namespaces: Namespaces,
+    walls: Walls,
 ) -> Result<(guest::Prepared, Runtime), StepReport> {
-    let (spec, native) = receive_spec(link).map_err(broken("no spec came"))?;
+    confine::begin(link).map_err(no_wall)?;
+    let raised = (walls == Walls::Tree).then(tree::raise);
+    let Given {
+        spec,
+        native,
+        stdin,
+    } = receive_spec(link).map_err(broken("no spec came"))?;
+    rustix::stdio::dup2_stdin(stdin).map_err(|error| broken("no standard input")(error.into()))?;
+    let raised = raised
+        .transpose()
+        .map_err(|error| StepReport::NoTree(error.to_string()))?;
     // The tree has no way to it any more.
     let native = Native::new(native).map_err(broken("no native code"))?;
-    let mut standing = confine::confine(&Confinement {
+    let standing = confine::confine(Confinement {
         namespaces,
         link,
-        tree: (spec.walls == Walls::Tree).then_some(spec.mounts.as_slice()),
+        tree: raised.map(|raised| (raised, spec.mounts.as_slice())),
         limits: &step_limits(&spec.limits),
-    })
-    .map_err(|error| match error {
-        WallError::NoTree(why) => StepReport::NoTree(why),
-        WallError::Broken(why) => StepReport::Broken(why),
-    })?;
+    });
+    confine::close_kept(idmap::prepared_number());
+    let mut standing = standing.map_err(no_wall)?;
     let prepared = guest::Prepared::load(link, &spec, native)
         .map_err(|error| StepReport::Broken(format!("the native code does not load: {error:#}")))?;
     standing.landlock_abi = landlock::restrict_step(&spec).map_err(broken("wall `landlock`"))?;
@@ -116,6 +129,13 @@ fn prepare_step(
     send_report(link, &StepReport::Walls(standing))
         .map_err(broken("the runner does not listen"))?;
     Ok((prepared, runtime))
+}
+
+fn no_wall(error: WallError) -> StepReport {
+    match error {
+        WallError::NoTree(why) => StepReport::NoTree(why),
+        WallError::Broken(why) => StepReport::Broken(why),
+    }
 }
 
 fn broken(what: &'static str) -> impl Fn(io::Error) -> StepReport {
@@ -138,18 +158,17 @@ fn compile(link: &UnixStream, namespaces: Namespaces) -> CompileReport {
         files: COMPILER_FILES_MAX,
         cpu_secs: Some(COMPILER_CPU_SECS_MAX),
     };
-    let confinement = |tree| Confinement {
-        namespaces,
-        link,
-        tree,
-        limits: &limits,
-    };
     // A compiler needs no file at all. Where the host has no namespaces it goes without them: it has
     // still no capability and no way to gain one.
-    let confined = match confine::confine(&confinement(Some(&[]))) {
-        Err(WallError::NoTree(_)) => confine::confine(&confinement(None)),
-        otherwise => otherwise,
-    };
+    let confined = confine::begin(link).and_then(|()| {
+        confine::confine(Confinement {
+            namespaces,
+            link,
+            tree: tree::raise().ok().map(|raised| (raised, &[][..])),
+            limits: &limits,
+        })
+    });
+    confine::close_kept(idmap::prepared_number());
     if let Err(WallError::NoTree(why) | WallError::Broken(why)) = confined {
         return CompileReport::Broken(why);
     }

@@ -32,6 +32,9 @@ pub(super) const FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// Most bytes of a spec: the arguments and environment of a step, whose own limits are far below.
 const SPEC_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Native code and standard input.
+const HANDLES: usize = 2;
+
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -230,14 +233,17 @@ pub(super) fn encode_spec(spec: &StepSpec) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Sends the first byte of a spec and native code with it, on a socket that nothing was sent on yet, so
-/// that there is room. The rest of the spec follows.
-pub(super) fn send_native(link: impl AsFd, first: u8, native: BorrowedFd<'_>) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+/// Sends the first byte of a spec and with it native code and a standard input, on a socket that nothing was sent on
+/// yet, so that there is room. The rest of the spec follows.
+pub(super) fn send_handles(
+    link: impl AsFd,
+    first: u8,
+    handles: [BorrowedFd<'_>; HANDLES],
+) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(HANDLES))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    let native = [native];
-    if !control.push(SendAncillaryMessage::ScmRights(&native)) {
-        return Err(io::Error::other("no room for a descriptor"));
+    if !control.push(SendAncillaryMessage::ScmRights(&handles)) {
+        return Err(io::Error::other("no room for descriptors"));
     }
     let sent = sendmsg(
         link,
@@ -251,11 +257,19 @@ pub(super) fn send_native(link: impl AsFd, first: u8, native: BorrowedFd<'_>) ->
     }
 }
 
-/// Takes the spec and the native code, in a step process.
-pub(super) fn receive_spec(mut link: &StdUnixStream) -> io::Result<(StepSpec, OwnedFd)> {
+/// What a step process is given beside its spec.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub spec: StepSpec,
+    pub native: OwnedFd,
+    pub stdin: OwnedFd,
+}
+
+/// Takes the spec, the native code and standard input, in a step process.
+pub(super) fn receive_spec(mut link: &StdUnixStream) -> io::Result<Given> {
     let mut length = [0; 4];
     let (first, rest) = length.split_at_mut(1);
-    let native = receive_native(link, first)?;
+    let [native, stdin] = receive_handles(link, first)?;
     link.read_exact(rest)?;
     let length = usize::try_from(u32::from_le_bytes(length)).map_err(io::Error::other)?;
     if length > SPEC_BYTES_MAX {
@@ -263,20 +277,28 @@ pub(super) fn receive_spec(mut link: &StdUnixStream) -> io::Result<(StepSpec, Ow
     }
     let mut json = vec![0; length];
     link.read_exact(&mut json)?;
-    Ok((serde_json::from_slice(&json)?, native))
+    Ok(Given {
+        spec: serde_json::from_slice(&json)?,
+        native,
+        stdin,
+    })
 }
 
-fn receive_native(link: &StdUnixStream, first: &mut [u8]) -> io::Result<OwnedFd> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+fn receive_handles(link: &StdUnixStream, first: &mut [u8]) -> io::Result<[OwnedFd; HANDLES]> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(HANDLES))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut buffers = [IoSliceMut::new(first)];
     let received = recvmsg(link, &mut buffers, &mut control, RecvFlags::CMSG_CLOEXEC)?;
-    let descriptor = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-        _ => None,
-    });
-    match (received.bytes, descriptor) {
-        (1, Some(native)) => Ok(native),
+    let handles: Vec<OwnedFd> = control
+        .drain()
+        .filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(handles) => Some(handles),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    match (received.bytes, handles.try_into()) {
+        (1, Ok(handles)) => Ok(handles),
         _ => Err(bad("no native code came".to_owned())),
     }
 }

@@ -16,13 +16,14 @@ use tokio::time::Instant;
 
 use super::link::{
     Front, GuestLimits, Kind, Mount, MountWhat, Preopen, StepReport, StepSpec, Walls, encode_spec,
-    receive, report, send_native,
+    receive, report, send_handles,
 };
+use super::pool::Pool;
 use super::{CLONE_DIR, GuestRun, Home, infrastructure, ours, secret_files, too_weak, user};
 use crate::executor::ExecutorError;
 use crate::grant::{ASIDE, Access, PathGrant, TREE};
 use crate::log::LogSink;
-use crate::process::{Launcher, Mode, Process, describe, one_line};
+use crate::process::{Mode, Process, describe, one_line};
 use crate::receipt::isolation::Isolation;
 use crate::receipt::{EndedBy, LimitHit};
 
@@ -56,7 +57,7 @@ pub(super) enum Attempt {
 
 /// Runs a prepared guest behind these walls.
 pub(super) async fn run(
-    launcher: &Launcher,
+    pool: &Pool,
     guest: &GuestRun<'_>,
     (front, native): (Front, &OwnedFd),
     walls: Walls,
@@ -66,13 +67,11 @@ pub(super) async fn run(
         ExecutorError::User("the step is too large".to_owned(), Some(error.into()))
     })?;
     let start = Instant::now();
-    let stdin = guest
-        .stdin
-        .try_clone()
-        .map_err(|error| infrastructure("no standard input", error))?;
-    let mut process = launcher
-        .launch(Mode::Step, stdin)
-        .await
+    let launched = match walls {
+        Walls::Tree => pool.take().await,
+        Walls::Process => pool.launch(Mode::StepInPlace).await,
+    };
+    let mut process = launched
         .map_err(|error| infrastructure("the step's process could not be started", error))?;
     let link = process
         .take_link()
@@ -83,7 +82,8 @@ pub(super) async fn run(
         output_bytes_max: guest.limits.output_bytes,
         isolation: None,
     };
-    let conversation = relay.converse(link, &spec, native.as_fd());
+    let handles = [native.as_fd(), guest.stdin.as_fd()];
+    let conversation = relay.converse(link, &spec, handles);
     let end = watch(guest, &mut process, conversation).await;
     let memory_peak_bytes = process.memory_peak_bytes().or(end.memory_peak_bytes);
     let ended = let_go(&mut process).await?;
@@ -168,10 +168,15 @@ struct Relay<'a> {
 
 impl Relay<'_> {
     /// Sends the spec and listens until the step has ended. The socket is closed when this is done.
-    async fn converse(&mut self, link: UnixStream, spec: &[u8], native: BorrowedFd<'_>) -> What {
+    async fn converse(
+        &mut self,
+        link: UnixStream,
+        spec: &[u8],
+        handles: [BorrowedFd<'_>; 2],
+    ) -> What {
         let (first, rest) = spec.split_first().expect("a spec begins with its length");
         let (incoming, mut outgoing) = link.into_split();
-        let sent = match send_native(incoming.as_ref(), *first, native) {
+        let sent = match send_handles(incoming.as_ref(), *first, handles) {
             Ok(()) => outgoing.write_all(rest).await,
             Err(error) => Err(error),
         };

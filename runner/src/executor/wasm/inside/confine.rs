@@ -8,6 +8,7 @@ pub(super) mod filter;
 pub(super) mod landlock;
 
 use std::io;
+use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -22,20 +23,20 @@ use rustix::thread::{
 };
 
 use super::idmap::STEP_ID;
-use super::tree;
+use super::tree::{self, Raised};
 use crate::executor::wasm::link::Mount;
 use crate::process::Namespaces;
 use crate::receipt::isolation::Isolation;
 
 /// What is to stand around this process.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Confinement<'a> {
     /// What it was cloned into.
     pub namespaces: Namespaces,
     /// The socket to the runner: closed at the other end, the runner is gone.
     pub link: &'a UnixStream,
-    /// A tree of these mounts; `None` where the host has no namespaces.
-    pub tree: Option<&'a [Mount]>,
+    /// A tree, and the mounts for it; `None` where the host has no namespaces.
+    pub tree: Option<(Raised, &'a [Mount])>,
     /// What it may use.
     pub limits: &'a Rlimits,
 }
@@ -62,19 +63,24 @@ pub(super) enum WallError {
     Broken(String),
 }
 
-/// Lets the walls rise around this process, which must have one thread.
-pub(super) fn confine(confinement: &Confinement<'_>) -> Result<Isolation, WallError> {
+/// What every confined process does first of all: it dies with the runner, and a terminal cannot signal it.
+pub(super) fn begin(link: &UnixStream) -> Result<(), WallError> {
+    stage("orphan", die_with_the_runner(link))?;
+    stage("signals", ignore_signals())
+}
+
+/// Lets the walls rise around this process, which must have one thread and has called [`begin`].
+pub(super) fn confine(confinement: Confinement<'_>) -> Result<Isolation, WallError> {
     let Confinement {
         namespaces,
         link,
         tree,
         limits,
-    } = *confinement;
-    stage("orphan", die_with_the_runner(link))?;
-    stage("signals", ignore_signals())?;
+    } = confinement;
     let built = match tree {
-        Some(mounts) => {
-            Some(tree::build(mounts).map_err(|error| WallError::NoTree(error.to_string()))?)
+        Some((raised, mounts)) => {
+            let built = tree::build(raised, mounts);
+            Some(built.map_err(|error| WallError::NoTree(error.to_string()))?)
         }
         None => None,
     };
@@ -109,12 +115,33 @@ fn stage<T>(name: &'static str, done: io::Result<T>) -> Result<T, WallError> {
 /// Closes what the runner did not mean to hand down. It opens everything close-on-exec, but whoever
 /// started *it* may not have.
 #[expect(unsafe_code, reason = "rustix has no close_range")]
-pub(super) fn close_inherited() {
+pub(super) fn close_inherited(but: Option<RawFd>) {
     const FIRST: libc::c_uint = 3;
-    // SAFETY: called first thing in the process, when nothing in it owns a descriptor above standard
-    // error. A kernel without the call leaves things as they are.
-    unsafe {
-        libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, 0);
+    let kept = but.and_then(|kept| libc::c_uint::try_from(kept).ok());
+    let ranges = match kept {
+        Some(kept) => [(FIRST, kept - 1), (kept + 1, libc::c_uint::MAX)],
+        None => [(FIRST, FIRST), (FIRST, libc::c_uint::MAX)],
+    };
+    for (first, last) in ranges {
+        // SAFETY: called first thing in the process, when nothing in it owns a descriptor above standard
+        // error but the one that is kept. A kernel without the call, or a range without a number, leaves
+        // things as they are.
+        unsafe {
+            libc::syscall(libc::SYS_close_range, first, last, 0);
+        }
+    }
+}
+
+/// Closes a descriptor that was kept for the walls, once they stand.
+#[expect(
+    unsafe_code,
+    reason = "it is shared by all clones and cannot be dropped"
+)]
+pub(super) fn close_kept(kept: Option<RawFd>) {
+    if let Some(kept) = kept {
+        // SAFETY: nothing uses it after the tree is built, and no descriptor of this number is owned by
+        // anything else: it was open all the time.
+        unsafe { rustix::io::close(kept) };
     }
 }
 

@@ -6,11 +6,12 @@
 //! changes. The kernel takes such a map in the form of a user namespace.
 
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::sync::OnceLock;
 
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, getegid, geteuid, kill_process, waitpid};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 /// Who a step is on a host whose runner is root: `nobody`, as user and as group. Later each slot has its own.
@@ -29,6 +30,29 @@ struct MountAttr {
     attr_clr: u64,
     propagation: u64,
     userns_fd: u64,
+}
+
+/// The map for what belongs to the runner itself, as workspaces do: made once, in the zygote, for all its clones.
+static OWN: OnceLock<OwnedFd> = OnceLock::new();
+
+/// Makes [`OWN`]; only root can use one. Where it fails, each step makes what it needs.
+pub(super) fn prepare() {
+    if geteuid().is_root()
+        && let Ok(map) = swapped((geteuid().as_raw(), getegid().as_raw()))
+    {
+        OWN.get_or_init(|| map);
+    }
+}
+
+/// The map that was prepared, if it is this owner's.
+pub(super) fn prepared(owner: (u32, u32)) -> Option<BorrowedFd<'static>> {
+    let own = (geteuid().as_raw(), getegid().as_raw());
+    OWN.get().filter(|_| owner == own).map(AsFd::as_fd)
+}
+
+/// The number under which clones find [`OWN`].
+pub(super) fn prepared_number() -> Option<RawFd> {
+    OWN.get().map(AsRawFd::as_raw_fd)
 }
 
 /// Makes a user namespace in which the owner and [`STEP_ID`] have changed places. Needs root, and a

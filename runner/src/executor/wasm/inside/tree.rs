@@ -29,7 +29,7 @@ use rustix::mount::{
 use rustix::process::{fchdir, getegid, geteuid, pivot_root};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use super::idmap::{Reach, STEP_ID, set_attributes, swapped};
+use super::idmap::{Reach, STEP_ID, prepared, set_attributes, swapped};
 use super::secret_files;
 use crate::executor::wasm::link::{Mount, MountWhat};
 use crate::grant::{ASIDE, HostFile, TREE};
@@ -69,12 +69,21 @@ impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
     }
 }
 
+/// A tree with nothing in it, for a process that waits for its step.
+#[derive(Debug)]
+pub(super) struct Raised(Root);
+
+/// Makes the namespaces and the file system of a tree. This process must have one thread.
+pub(super) fn raise() -> Result<Raised, TreeError> {
+    enter_namespaces()?;
+    Ok(Raised(Root::raise()?))
+}
+
 /// Builds the tree and makes it the root of this process, which must have one thread. When it fails this
 /// process is good for nothing but saying so.
-pub(super) fn build(mounts: &[Mount]) -> Result<Built, TreeError> {
-    enter_namespaces()?;
+pub(super) fn build(Raised(root): Raised, mounts: &[Mount]) -> Result<Built, TreeError> {
     let (sources, is_step_id) = sources(mounts, geteuid().is_root())?;
-    let root = Root::raise()?;
+    root.attach().doing(|| "attaching the tree".to_owned())?;
     for (mount, source) in mounts.iter().zip(&sources) {
         root.place(mount, source.as_ref())
             .doing(|| format!("mounting `{}`", mount.at.display()))?;
@@ -151,6 +160,7 @@ fn take(
     let opened = open_same(host).doing(taking)?;
     let copy = copy_mount(opened.as_fd()).doing(taking)?;
     let map = match maps {
+        Some(_) if let Some(prepared) = prepared(host.owner) => Some(prepared),
         Some(maps) if host.owner != (STEP_ID, STEP_ID) => {
             let map: &OwnedFd = match maps.entry(host.owner) {
                 Entry::Occupied(known) => known.into_mut(),
@@ -204,7 +214,7 @@ struct Root {
 }
 
 impl Root {
-    /// Mounts it, for the moment over [`SCAFFOLD`].
+    /// Makes it, attached to nothing.
     fn raise() -> Result<Self, TreeError> {
         let raised = || -> io::Result<Self> {
             let tmpfs = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
@@ -216,8 +226,6 @@ impl Root {
                 FsMountFlags::FSMOUNT_CLOEXEC,
                 guarded() | MountAttrFlags::MOUNT_ATTR_NOEXEC,
             )?;
-            let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-            move_mount(mount.as_fd(), "", CWD, SCAFFOLD, flags)?;
             for dir in [TREE, ASIDE, "hidden"] {
                 mkdirat(&mount, dir, Mode::from_raw_mode(0o755))?;
             }
@@ -225,6 +233,13 @@ impl Root {
             Ok(Self { mount, device })
         };
         raised().doing(|| "raising the tree".to_owned())
+    }
+
+    /// Mounts it, for the moment over [`SCAFFOLD`]: mounts can only be placed on what is mounted. Nothing of the host
+    /// is opened by its path from here on.
+    fn attach(&self) -> io::Result<()> {
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+        Ok(move_mount(self.mount.as_fd(), "", CWD, SCAFFOLD, flags)?)
     }
 
     fn place(&self, mount: &Mount, source: Option<&OwnedFd>) -> io::Result<()> {
