@@ -44,7 +44,7 @@ setup:
 
 # Measure how long pipeline files take to resolve, with the profile that is tested
 bench:
-    cargo bench --package cofferdam-pipeline --profile dev --locked
+    cargo bench --package cofferdam-pipeline --bench resolve --profile dev --locked
 
 # Build every guest into target/guests
 guests *args:

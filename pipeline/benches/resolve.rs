@@ -1,7 +1,7 @@
 //! How long it takes to resolve the files that real teams have, and the largest ones.
 //!
 //! Prints a table: the median and the slowest of many runs beside the goal, and ends with an error if a median misses its
-//! goal. Run it with `cargo bench -p cofferdam-pipeline --profile dev`: the profile that is tested is the one that counts.
+//! goal. Run it with `just bench`: the profile that is tested is the one that counts.
 
 use std::fmt::Write as _;
 use std::io::Write as _;

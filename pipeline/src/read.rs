@@ -125,6 +125,8 @@ fn section(entry: &Entry, defaults: &Defaults, report: &mut Report) -> Vec<(Stri
                 "put a name or pattern above the list: `{}:`, below it `main:`",
                 entry.key
             ));
+        } else if entry.value.is_null() {
+            remark.help(shape::NOTHING);
         }
         return Vec::new();
     };

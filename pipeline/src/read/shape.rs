@@ -14,7 +14,8 @@ pub(super) use explain::explain;
 pub(super) use fits::fits;
 
 /// What to do about a key with nothing behind it.
-const NOTHING: &str = "write something behind it or indented below it, or remove the key";
+pub(super) const NOTHING: &str =
+    "write something behind it or indented below it, or remove the key";
 
 /// What to do about something that should be a list.
 const DASHES: &str = "begin each item with `- ` on a line of its own";
@@ -189,6 +190,8 @@ fn unknown(entry: &Entry, place: &str, report: &mut Report) {
         remark.help(format!("did you mean `{near}`?"));
     } else if place == "pipelines" {
         remark.help("the name of a branch goes below `branches:`");
+    } else if place == "file" {
+        remark.help("if it is a store of anchors, `definitions:` is the place for it");
     }
 }
 

@@ -14,7 +14,7 @@ use granit_parser::{ErrorKind, ScanError};
 
 use super::{DEPTH_MAX, start_of};
 use crate::diagnostic::{Report, Severity, Span, quote};
-use indentation::Slip;
+use indentation::{Slip, colon_of};
 pub(super) use plain::{item_in_text, lost_mark};
 pub(super) use unseen::unseen;
 
@@ -114,6 +114,12 @@ pub(super) fn unreadable(error: &ScanError, source: &str, report: &mut Report) {
                 .help("put the whole value into single quotes if the brackets are a part of it");
         }
         kind if let Some(slip) = Slip::find(kind, source, span) => slip.tell(report),
+        ErrorKind::MappingValueNotAllowed if is_first_colon(line, span.column) => {
+            let message = "no key can stand here, because the text above goes on into this line";
+            report.error("syntax", span, message).help(
+                "write a colon behind the text above if it is a key, or `#` before it if it is a remark",
+            );
+        }
         ErrorKind::MappingValueNotAllowed => {
             report
                 .error("syntax", span, "a second `: ` on this line cannot be read")
@@ -215,6 +221,10 @@ fn broken_line(source: &str, span: Span) -> (&str, Span) {
         );
     }
     (line, span)
+}
+
+fn is_first_colon(line: &str, column: u32) -> bool {
+    colon_of(line).is_some_and(|at| columns(&line[..at]) + 1 == column)
 }
 
 fn line_at(source: &str, line: u32) -> &str {

@@ -5,7 +5,7 @@
 
 use granit_parser::ErrorKind;
 
-use super::{columns, indent_of, line_at};
+use super::{columns, indent_of, is_first_colon, line_at};
 use crate::diagnostic::{Report, Span, quote};
 use crate::syntax::DEPTH_MAX;
 
@@ -33,8 +33,8 @@ impl<'a> Slip<'a> {
                 | ErrorKind::InvalidIndentation
         );
         let line = line_at(source, stopped.line);
-        let is_second_colon = *kind == ErrorKind::MappingValueNotAllowed
-            && colon_of(line).is_none_or(|at| columns(&line[..at]) + 1 != stopped.column);
+        let is_second_colon =
+            *kind == ErrorKind::MappingValueNotAllowed && !is_first_colon(line, stopped.column);
         if !is_of_structure || is_second_colon {
             return None;
         }
@@ -214,7 +214,7 @@ fn openings_of(line: &str, number: u32) -> Vec<Opening<'_>> {
 }
 
 /// Where the key of a line ends, if it has one.
-fn colon_of(line: &str) -> Option<usize> {
+pub(super) fn colon_of(line: &str) -> Option<usize> {
     line.find(": ")
         .or_else(|| line.trim_end().strip_suffix(':').map(str::len))
 }

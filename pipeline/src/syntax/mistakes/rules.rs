@@ -48,6 +48,9 @@ pub(super) fn help(kind: &ErrorKind, line: &str) -> Option<&'static str> {
         | ErrorKind::UnexpectedEofFlowMapping => {
             "close each `[` and `{`; if they are part of a text, put all of it into single quotes"
         }
+        ErrorKind::ExpectedDocumentStart => {
+            "if what stands above is a remark, begin each of its lines with `#`"
+        }
         ErrorKind::BomInsideDocument => {
             "delete the invisible character here; it belongs at the beginning of a file only"
         }

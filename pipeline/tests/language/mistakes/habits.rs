@@ -49,6 +49,8 @@ const HABITS: &[(&str, &str, &str)] = &[
     ("pipelines:\n  default:\n    - step:\n        script:\n          - \"a\n", "syntax 5", "end the text"),
     ("image: {{ image }}\npipelines: {default: [{step: {script: [x]}}]}\n", "key-not-text 1", "template"),
     ("{% if x %}\npipelines: {}\n", "syntax 1", "template"),
+    ("Our pipeline\n\nimage: a\npipelines: {}\n", "syntax 3", "`#` before it"),
+    ("pipelines\n  default:\n    - step: {script: [x]}\n", "syntax 2", "write a colon"),
     ("```yaml\npipelines: {}\n```\n", "syntax 1", "Markdown"),
     // Nothing where something is due.
     ("definitions:\npipelines: {default: [{step: {script: [x]}}]}\n", "wrong-kind 1", "remove the key"),
@@ -59,6 +61,7 @@ const HABITS: &[(&str, &str, &str)] = &[
     ("pipelines:\n  default:\n    - parallel: {fail-fast: true}\n", "empty-parallel 3", "list the steps"),
     ("pipelines:\n  default:\n    - stage: {name: a}\n", "empty-stage 3", "write `steps:`"),
     ("pipelines: {default: [{step: {<<: , script: [x]}}]}\n", "merge-not-mapping 1", "anchor"),
+    ("pipelines:\n  branches:\n  default:\n    - step: {script: [x]}\n", "wrong-kind 2", "remove the key"),
     // The wrong thing in the right place.
     ("pipelines:\n  custom:\n    a:\n      - variables: {name: B}\n      - step: {script: [x]}\n", "wrong-kind 4", "begin each item"),
     ("pipelines:\n  default:\n    - parallel:\n        - stage: {steps: [{step: {script: [x]}}]}\n", "nested-group 4", "`- step:`"),
@@ -69,6 +72,7 @@ const HABITS: &[(&str, &str, &str)] = &[
     ("pipelines: {default: [{step: {script: [x], needs: [a]}}]}\n", "unknown-key 1", "order of the file"),
     ("pipelines: {default: [{stage: {image: a, steps: [{step: {script: [x]}}]}}]}\n", "unknown-key 1", "each step of the stage"),
     ("variables: {A: b}\npipelines: {default: [{step: {script: [x]}}]}\n", "unknown-key 1", "custom pipeline"),
+    ("steps:\n  - &a {script: [x]}\npipelines: {default: [{step: *a}]}\n", "unknown-key 1", "store of anchors"),
     // No `pipelines`.
     ("export: true\ndefinitions: {pipelines: {a: [{step: {script: [x]}}]}}\n", "no-pipelines 1", "for other repositories"),
     ("develop:\n  - step: {script: [x]}\n", "no-pipelines 1", "`branches:`"),
