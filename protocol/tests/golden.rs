@@ -139,7 +139,7 @@ fn first_party_job() -> JobSpec {
     let mut job = job();
     job.steps.truncate(1);
     if let WorkSpec::Wasm(wasm) = &mut job.steps[0].work {
-        wasm.module = "secret-scan".to_owned();
+        "secret-scan".clone_into(&mut wasm.module);
         wasm.module_from = ModuleFrom::FirstParty;
         wasm.clock = ClockSpec::Fixed;
         wasm.random = RandomSpec::Seeded;
