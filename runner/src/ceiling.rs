@@ -62,19 +62,10 @@ impl Ceiling {
             Trust::Untrusted => &self.untrusted,
         }
     }
-
-    /// The ceiling of somebody who has no `runner.toml` and runs a step by hand: the paths in their own command line are
-    /// theirs to give.
-    #[must_use]
-    pub fn by_hand(mut self) -> Self {
-        self.trusted.host_read.value = Allowed::Any;
-        self.trusted.host_write.value = Allowed::Any;
-        self
-    }
 }
 
-/// The table of `runner.toml` that a level is.
-pub fn table_of(trust: Trust) -> &'static str {
+/// What a level of trust is called, and its table in `runner.toml`.
+pub fn name_of(trust: Trust) -> &'static str {
     match trust {
         Trust::Trusted => "trusted",
         Trust::Untrusted => "untrusted",

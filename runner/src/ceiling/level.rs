@@ -169,14 +169,7 @@ impl Level {
                 surplus.push(Surplus::of_key(key, by, theirs));
             }
         }
-        for ((executor, name), bound) in limits {
-            let theirs = &wider.limits[&(*executor, *name)];
-            let (ours, their) = (bound.value, theirs.value);
-            if ours.max > their.max || ours.default > their.default {
-                let key = format!("limits.{}.{}", executor.name(), name.name());
-                surplus.push(Surplus::of_key(&key, bound.by, theirs.by));
-            }
-        }
+        surplus.extend(more_of(limits, &wider.limits));
         surplus
     }
 }
@@ -203,6 +196,18 @@ impl Surplus {
             theirs,
         }
     }
+}
+
+/// Limits that are higher than others, or given more of to whoever does not ask.
+fn more_of<'b>(bounds: &'b Bounds, wider: &'b Bounds) -> impl Iterator<Item = Surplus> + 'b {
+    bounds.iter().filter_map(|(key, bound)| {
+        let theirs = wider.get(key)?;
+        let (ours, their) = (bound.value, theirs.value);
+        let is_more = ours.max > their.max || ours.default > their.default;
+        let (executor, name) = key;
+        let key = format!("limits.{executor}.{}", name.name());
+        is_more.then(|| Surplus::of_key(&key, bound.by, theirs.by))
+    })
 }
 
 /// The first entry of a list that another list does not have.

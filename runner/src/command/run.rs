@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use self::secrets::SecretArgs;
 use super::pushed::PushArgs;
+use crate::ceiling::Ceiling;
 use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
 use crate::local::{Asked, Facts, Kept, LocalBuild, Teller, rows};
@@ -74,9 +75,13 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "FORMAT")]
     events: Option<EventFormat>,
 
-    /// The configuration of this host's executors, as for `start`
+    /// The configuration of this host's executors, as for `start` [default: your own runner.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// Hold the steps to the ceiling of this runner.toml [default: that of the configuration]
+    #[arg(long, value_name = "FILE")]
+    ceiling: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -118,7 +123,7 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
     };
     let secrets = args.secrets.read(environment)?;
     let masks = Masks::new(&secrets).context("the secrets cannot be masked")?;
-    let config = Config::load(args.config.as_deref(), &dir)?;
+    let config = Config::load_own(args.config.as_deref(), environment)?;
     let tasks = TaskTracker::new();
     let modules = environment.module_cache_dir();
     let steps = wiring::steps(git, &config, (&dir, &modules), (environment, &tasks)).await?;
@@ -132,6 +137,7 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
     })
     .await;
     let build = LocalBuild {
+        ceiling: ceiling(args, &config, environment)?,
         secrets: Arc::new(secrets),
         masks: Arc::new(masks),
         facts: Arc::new(facts(&tree, push, &snapshot, (&plan, &cancel)).await?),
@@ -161,6 +167,18 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
         BuildEnd::Failed | BuildEnd::Error => ExitCode::FAILURE,
         BuildEnd::Cancelled => ExitCode::from(CANCELLED),
     })
+}
+
+/// What the steps are held to.
+fn ceiling(
+    args: &RunArgs,
+    config: &Config,
+    environment: &Environment,
+) -> anyhow::Result<Arc<Ceiling>> {
+    Ok(Arc::new(match &args.ceiling {
+        Some(named) => Config::load_own(Some(named), environment)?.ceiling,
+        None => config.ceiling.clone(),
+    }))
 }
 
 /// Runs to the end. The first signal cancels the build: scripts get their grace and after-scripts run. The second one
@@ -231,6 +249,7 @@ fn command(args: &RunArgs) -> String {
         plain: _,
         events: _,
         config: _,
+        ceiling: _,
     } = args;
     let mut line = "cofferdam run".to_owned();
     let mut words = push.words();

@@ -30,6 +30,7 @@ use self::cache::ModuleCache;
 use self::link::Walls;
 use self::prepare::Preparer;
 use self::run::{Attempt, Ran};
+use crate::ceiling::Isolation;
 use crate::executor::{Asked, AskedLimits, Executor, ExecutorError, StepRun, WasmWork, Work};
 use crate::grant::{Access, Grants, Refusal, Wanted};
 use crate::log::LogSink;
@@ -96,6 +97,8 @@ pub struct GuestRun<'a> {
     pub limits: Limits,
     /// Its standard input.
     pub stdin: OwnedFd,
+    /// What is to be done where a wall is missing.
+    pub isolation: Isolation,
     /// Ends it early.
     pub cancel: &'a CancellationToken,
 }
@@ -218,6 +221,15 @@ impl WasmExecutor {
                 }
             }
         }
+        if guest.isolation == Isolation::Strict {
+            let why = self.no_tree.get().map_or("unknown", String::as_str);
+            return Err(ExecutorError::Infrastructure(
+                format!(
+                    "isolation `strict` is demanded, and this host has no namespaces for steps: {why}"
+                ),
+                None,
+            ));
+        }
         guest
             .grants
             .without_a_tree()
@@ -257,6 +269,7 @@ impl Executor for WasmExecutor {
             write,
             net,
             limits,
+            bounds,
         } = work;
         if let Some(Asked { what, line }) = net.first() {
             return Err(ExecutorError::GrantRefused {
@@ -282,6 +295,7 @@ impl Executor for WasmExecutor {
             home: Home::CloneDir,
             limits: Limits::of(&limits, timeout)?,
             stdin: nothing_to_read()?,
+            isolation: bounds.isolation,
             cancel,
         };
         self.run_guest(guest, log).await

@@ -215,6 +215,7 @@ impl Drive {
                 runs: Arc::clone(&self.build.steps),
                 commit: self.build.commit.clone(),
                 facts: Arc::clone(&self.build.facts),
+                ceiling: Arc::clone(&self.build.ceiling),
                 secrets: Arc::clone(&self.build.secrets),
                 masks: Arc::clone(&self.build.masks),
                 kept: Arc::clone(&self.build.kept),

@@ -10,7 +10,7 @@ use cofferdam_pipeline::{
 };
 use cofferdam_protocol::StepIndex;
 
-use crate::executor::{Asked, AskedLimits, ScriptWork};
+use crate::executor::{Asked, AskedLimits, ScriptBounds, ScriptWork, WasmBounds};
 use crate::secrets::Secrets;
 use crate::step::plan::{PlannedStep, PlannedWasm, PlannedWork};
 use crate::text::printable;
@@ -21,6 +21,7 @@ pub(super) fn step(step: &StepPlan, secrets: &Secrets) -> PlannedStep {
     let StepPlan {
         index,
         name,
+        line,
         max_time_secs,
         kind,
         ..
@@ -37,7 +38,9 @@ pub(super) fn step(step: &StepPlan, secrets: &Secrets) -> PlannedStep {
     PlannedStep {
         index: StepIndex(*index),
         name: printable(name),
+        line: *line,
         timeout: Duration::from_secs(*max_time_secs),
+        notes: Vec::new(),
         work,
     }
 }
@@ -88,6 +91,7 @@ fn script(step: ScriptStep) -> PlannedWork {
         image: name,
         script,
         after_script,
+        bounds: ScriptBounds::default(),
     })
 }
 
@@ -155,6 +159,7 @@ fn wasm(step: WasmStep, given: &Secrets) -> PlannedWork {
         write: write.into_iter().map(path).collect(),
         net: net.iter().map(origin).collect(),
         limits: asked(limits),
+        bounds: WasmBounds::default(),
     })
 }
 

@@ -9,9 +9,11 @@ use cofferdam_protocol::job_spec::{
     WorkSpec,
 };
 
+use crate::ceiling::{Ceiling, Repository};
 use crate::checkout::Source;
-use crate::executor::{Asked, AskedLimits, ScriptWork};
+use crate::executor::{Asked, AskedLimits, ScriptBounds, ScriptWork, WasmBounds};
 use crate::job::plan::Plan;
+use crate::step::hold::Hold;
 use crate::step::plan::{PlannedStep, PlannedWasm, PlannedWork};
 use crate::text::printable;
 
@@ -30,7 +32,10 @@ pub enum BadOffer {
 }
 
 /// Checks an offer.
-pub fn plan(spec: JobSpec, remotes: &RemotePolicy) -> Result<Plan, BadOffer> {
+///
+/// What the ceiling does not allow is no reason to decline: the step is refused when its turn comes, before anything is
+/// fetched for it, so that its log says why.
+pub fn plan(spec: JobSpec, remotes: &RemotePolicy, ceiling: &Ceiling) -> Result<Plan, BadOffer> {
     spec.check_bounds()?;
     let JobSpec {
         attempt,
@@ -51,11 +56,20 @@ pub fn plan(spec: JobSpec, remotes: &RemotePolicy) -> Result<Plan, BadOffer> {
         reference,
         commit,
     } = checkout;
+    let named = Repository {
+        address: url.clone(),
+        name: repository.clone(),
+    };
     let url =
         RemoteUrl::parse(&url, remotes).map_err(|error| BadOffer::Remote(error.to_string()))?;
     let reference: RefName = reference
         .parse()
         .map_err(|error: BadRefName| BadOffer::Reference(error.to_string()))?;
+    let hold = Hold {
+        ceiling,
+        trust,
+        repository: Some(&named),
+    };
     Ok(Plan {
         attempt,
         fence,
@@ -68,7 +82,10 @@ pub fn plan(spec: JobSpec, remotes: &RemotePolicy) -> Result<Plan, BadOffer> {
             trust,
         },
         env,
-        steps: steps.into_iter().map(step).collect(),
+        steps: steps
+            .into_iter()
+            .map(|spec| hold.step(step(spec)))
+            .collect(),
     })
 }
 
@@ -76,7 +93,7 @@ fn step(spec: StepSpec) -> PlannedStep {
     let StepSpec {
         index,
         name,
-        line: _,
+        line,
         max_time_secs,
         work,
     } = spec;
@@ -89,6 +106,7 @@ fn step(spec: StepSpec) -> PlannedStep {
             image,
             script,
             after_script,
+            bounds: ScriptBounds::default(),
         }),
         WorkSpec::Wasm(spec) => PlannedWork::Wasm(wasm(spec)),
         WorkSpec::Unsupported { what, line } => PlannedWork::Unsupported {
@@ -99,7 +117,9 @@ fn step(spec: StepSpec) -> PlannedStep {
     PlannedStep {
         index,
         name: printable(&name),
+        line,
         timeout: Duration::from_secs(max_time_secs),
+        notes: Vec::new(),
         work,
     }
 }
@@ -136,6 +156,7 @@ fn wasm(spec: WasmSpec) -> PlannedWasm {
             output_bytes,
             disk_bytes,
         },
+        bounds: WasmBounds::default(),
     }
 }
 

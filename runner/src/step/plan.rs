@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use cofferdam_protocol::StepIndex;
 
-use crate::executor::{Asked, AskedLimits, ScriptWork};
+use crate::ceiling::Refusals;
+use crate::executor::{Asked, AskedLimits, ScriptWork, WasmBounds};
 
 /// One step.
 #[derive(Debug)]
@@ -14,8 +15,12 @@ pub struct PlannedStep {
     pub index: StepIndex,
     /// For people, harmless.
     pub name: String,
+    /// The line of the pipeline file where it begins, from 1.
+    pub line: u32,
     /// Wall time.
     pub timeout: Duration,
+    /// What its log is told before it begins: where it gets less than it asked for.
+    pub notes: Vec<String>,
     /// What to execute.
     pub work: PlannedWork,
 }
@@ -27,6 +32,8 @@ pub enum PlannedWork {
     Script(ScriptWork),
     /// A WASI module of the commit.
     Wasm(PlannedWasm),
+    /// Something that this host allows to no such step.
+    Refused(Refusals),
     /// Something that whoever runs it has to give, and did not.
     Lacking {
         /// What, and how to give it.
@@ -64,4 +71,6 @@ pub struct PlannedWasm {
     pub net: Vec<Asked>,
     /// Asked limits.
     pub limits: AskedLimits,
+    /// What the ceiling says beside that.
+    pub bounds: WasmBounds,
 }

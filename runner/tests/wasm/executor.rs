@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use cofferdam_protocol::Origin;
 use cofferdam_runner::executor::wasm::{WasmConfig, WasmExecutor};
 use cofferdam_runner::executor::{
-    Asked, AskedLimits, Executor as _, ExecutorError, StepRun, WasmWork, Work,
+    Asked, AskedLimits, Executor as _, ExecutorError, StepRun, WasmBounds, WasmWork, Work,
 };
 use cofferdam_runner::log::LogSink;
 use cofferdam_runner::receipt::{EndedBy, Receipt};
@@ -81,6 +81,7 @@ fn work(wasm: Vec<u8>) -> WasmWork {
         write: Vec::new(),
         net: Vec::new(),
         limits: AskedLimits::default(),
+        bounds: WasmBounds::default(),
     }
 }
 
