@@ -212,6 +212,7 @@ impl From<ExecutorError> for Failure {
 }
 
 fn attempt(args: StepRunArgs, environment: &Environment) -> Result<Done, Failure> {
+    check_possible(&args)?;
     let grants = grants(&args)?;
     let held = held::held(&args, &grants, environment)?;
     let limits = limits(&held)?;
@@ -319,6 +320,17 @@ fn exit_status(ended_by: &EndedBy, received: Option<u8>, failed: Option<&io::Err
             (None, None) => status::NOT_RUN,
         },
     }
+}
+
+/// What no ceiling could allow is a mistake of the command line, and is not quietly lowered.
+fn check_possible(args: &StepRunArgs) -> Result<(), Failure> {
+    let asked = AskedLimits {
+        memory_bytes: args.memory,
+        output_bytes: args.output,
+        ..AskedLimits::default()
+    };
+    Limits::of(&asked, TIME_DEFAULT)?;
+    Ok(())
 }
 
 fn limits(held: &Effective) -> Result<Limits, Failure> {

@@ -81,7 +81,41 @@ fn each_step_shows_what_it_asks_what_it_gets_and_which_line_decided() {
     let place = Place::new(&[("p.yml", PIPELINE), ("c.toml", CEILING)]);
     let (status, out, err) = place.run("policy explain p.yml --ceiling c.toml");
     assert_eq!((status, err.as_str()), (1, ""), "{out}");
-    insta::assert_snapshot!(out, @"");
+    insta::assert_snapshot!(out, @r#"
+    p.yml: default, as trusted
+    under the ceiling of c.toml
+
+    Scan (line 3) may not run
+                 asked                                 given                    decided by
+      executor   wasm (line 3)                         wasm                     built in: executors
+      read       src (line 8)                          src                      runner.toml line 2: read
+      read       src2 (line 8)                         refused                  runner.toml line 2: read
+      net        https://api.example.com:443 (line 9)  https://api.example.com  runner.toml line 3: hosts
+      net        tcp://10.0.0.5:5432 (line 9)          refused                  runner.toml line 3: hosts
+      isolation  –                                     best                     built in: isolation
+      memory     2GiB (line 3)                         1GiB                     runner.toml line 7: limits.wasm.memory
+      time       2h (line 3)                           2h                       built in: limits.wasm.time
+      output     –                                     64MiB                    built in: limits.wasm.output
+      disk       –                                     4GiB                     built in: limits.wasm.disk
+      line 8: read grant `src2` is refused: it is not on this host's list for trusted builds (`read`, runner.toml line 2)
+      line 9: net grant `tcp://10.0.0.5:5432` is refused: it is not on this host's list for trusted builds (`hosts`, runner.toml line 3)
+
+    Test (line 11) may not run
+                 asked                given                        decided by
+      executor   script (line 11)     script                       built in: executors
+      registry   docker.io (line 13)  docker.io                    built in: registries
+      image      rust:1.95 (line 13)  docker.io/library/rust:1.95  runner.toml line 4: images
+      write      . (line 11)          refused                      runner.toml line 2: write
+      isolation  –                    best                         built in: isolation
+      network    –                    none                         runner.toml line 3: script_network
+      engine     –                    any                          built in: rootful_engine
+      memory     –                    4GiB                         built in: limits.script.memory
+      time       2h (line 11)         2h                           built in: limits.script.time
+      output     –                    100MiB                       built in: limits.script.output
+      processes  –                    4096                         built in: limits.script.processes
+      files      –                    65536                        built in: limits.script.files
+      line 11: write grant `.` is refused: it is not on this host's list for trusted builds (`write`, runner.toml line 2)
+    "#);
 }
 
 #[test]
@@ -90,7 +124,28 @@ fn a_stranger_s_build_is_shown_under_its_own_level() {
     let line = "policy explain p.yml --ceiling c.toml --trust untrusted --step Test";
     let (status, out, _) = place.run(line);
     assert_eq!(status, 1);
-    insta::assert_snapshot!(out, @"");
+    insta::assert_snapshot!(out, @r#"
+    p.yml: default, as untrusted
+    under the ceiling of c.toml
+
+    Test (line 11) may not run
+                 asked                given                        decided by
+      executor   script (line 11)     refused                      built in: executors
+      registry   docker.io (line 13)  refused                      built in: registries
+      image      rust:1.95 (line 13)  docker.io/library/rust:1.95  runner.toml line 4: images
+      write      . (line 11)          refused                      runner.toml line 2: write
+      isolation  –                    strict                       built in: isolation
+      network    –                    none                         built in: script_network
+      engine     –                    rootless only                built in: rootful_engine
+      memory     –                    4GiB                         built in: limits.script.memory
+      time       2h (line 11)         2h                           built in: limits.script.time
+      output     –                    100MiB                       built in: limits.script.output
+      processes  –                    4096                         built in: limits.script.processes
+      files      –                    65536                        built in: limits.script.files
+      line 11: executor `script` is refused: it is not on this host's list for untrusted builds (`executors`, built in)
+      line 13: registry `docker.io` is refused: this host's list for untrusted builds is empty (`registries`, built in)
+      line 11: write grant `.` is refused: it is not on this host's list for untrusted builds (`write`, runner.toml line 2)
+    "#);
 }
 
 #[test]
@@ -107,7 +162,18 @@ fn the_same_can_be_had_for_scripts() {
     );
     let decisions = step["decisions"].as_array().unwrap();
     let refused = decisions.iter().find(|one| one["asked"] == "src2").unwrap();
-    insta::assert_json_snapshot!(refused, @"");
+    insta::assert_json_snapshot!(refused, @r#"
+    {
+      "asked": "src2",
+      "given": null,
+      "key": "read",
+      "line": 8,
+      "outcome": "refused",
+      "runner_toml_line": 2,
+      "subject": "read",
+      "why": "it is not on this host's list for trusted builds"
+    }
+    "#);
     let (_, out, _) = place.run("policy show --ceiling c.toml --format json");
     let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(answer["levels"]["trusted"]["hosts"]["line"], 3);
@@ -122,7 +188,60 @@ fn the_ceiling_in_force_is_shown_with_the_lines_that_decide() {
     let place = Place::new(&[("c.toml", CEILING)]);
     let (status, out, _) = place.run("policy show --ceiling c.toml");
     assert_eq!(status, 0);
-    insta::assert_snapshot!(out, @"");
+    insta::assert_snapshot!(out, @r#"
+    The ceiling of c.toml
+
+    trusted builds
+      executors                wasm                     built in
+                               script                   built in
+      isolation                best                     built in
+      read                     src                      runner.toml line 2
+      write                    src                      runner.toml line 2
+      host_read                nothing                  built in
+      host_write               nothing                  built in
+      hosts                    https://api.example.com  runner.toml line 3
+      private_ranges           nothing                  built in
+      registries               any                      built in
+      images                   docker.io/library/rust   runner.toml line 4
+      script_network           false                    runner.toml line 3
+      rootful_engine           true                     built in
+      repositories             any                      built in
+      repository_names         any                      built in
+      limits.wasm.memory       1GiB, at most 1GiB       runner.toml line 7
+      limits.wasm.time         2h, at most 168h         built in
+      limits.wasm.output       64MiB, at most 1TiB      built in
+      limits.wasm.disk         4GiB, at most 16TiB      built in
+      limits.script.memory     4GiB, at most 4GiB       built in
+      limits.script.time       2h, at most 168h         built in
+      limits.script.output     100MiB, at most 100MiB   built in
+      limits.script.processes  4096, at most 4096       built in
+      limits.script.files      65536, at most 65536     built in
+
+    untrusted builds
+      executors                wasm                    built in
+      isolation                strict                  built in
+      read                     src                     runner.toml line 2
+      write                    src                     runner.toml line 2
+      host_read                nothing                 built in
+      host_write               nothing                 built in
+      hosts                    nothing                 built in
+      private_ranges           nothing                 built in
+      registries               nothing                 built in
+      images                   docker.io/library/rust  runner.toml line 4
+      script_network           false                   built in
+      rootful_engine           false                   built in
+      repositories             any                     built in
+      repository_names         any                     built in
+      limits.wasm.memory       1GiB, at most 1GiB      runner.toml line 7
+      limits.wasm.time         2h, at most 168h        built in
+      limits.wasm.output       64MiB, at most 1TiB     built in
+      limits.wasm.disk         4GiB, at most 16TiB     built in
+      limits.script.memory     4GiB, at most 4GiB      built in
+      limits.script.time       2h, at most 168h        built in
+      limits.script.output     100MiB, at most 100MiB  built in
+      limits.script.processes  4096, at most 4096      built in
+      limits.script.files      65536, at most 65536    built in
+    "#);
 }
 
 #[test]

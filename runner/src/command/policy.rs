@@ -82,7 +82,7 @@ impl CommonArgs {
 fn origin(config: &Config) -> String {
     match &config.file {
         Some(path) => crate::text::printable(&path.display().to_string()),
-        None => "what is built in, because there is no runner.toml".to_owned(),
+        None => "no runner.toml: what is built in".to_owned(),
     }
 }
 

@@ -100,6 +100,7 @@ impl<'r, 'd, 't, 'x> Reading<'r, 'd, 't, 'x> {
             level.isolation = Ruled { value, by };
         }
         self.list("read", &mut level.read);
+        self.read_only_by_silence(&mut level);
         self.list("write", &mut level.write);
         self.list("host_read", &mut level.host_read);
         self.list("host_write", &mut level.host_write);
@@ -126,6 +127,19 @@ impl<'r, 'd, 't, 'x> Reading<'r, 'd, 't, 'x> {
         self.hosts_that_need_a_range(&level);
         self.limits(&mut level);
         (level, self.places)
+    }
+
+    /// What may be written may be read. Whoever lists what may be read does not want all the rest writable by silence.
+    fn read_only_by_silence(&self, level: &mut Level) {
+        if let (true, Allowed::Only(read)) = (self.places.contains_key("read"), &level.read.value) {
+            let both = read
+                .iter()
+                .filter(|path| level.write.allows(&path.value).is_some());
+            level.write = Ruled {
+                value: Allowed::Only(both.cloned().collect()),
+                by: level.read.by,
+            };
+        }
     }
 
     /// The entry of that name, and who decided it.

@@ -317,7 +317,9 @@ mod tests {
         let PlannedWork::Refused(refusals) = held(script(), Trust::Untrusted, |_| {}).work else {
             panic!("it may run");
         };
-        insta::assert_snapshot!(refusals, @"");
+        insta::assert_snapshot!(refusals, @r#"
+    line 3: executor `script` is refused: it is not on this host's list for untrusted builds (`executors`, built in); line 3: registry `docker.io` is refused: this host's list for untrusted builds is empty (`registries`, built in)
+    "#);
     }
 
     #[test]
@@ -332,6 +334,8 @@ mod tests {
         let PlannedWork::Refused(refusals) = held.work else {
             panic!("it may run");
         };
-        insta::assert_snapshot!(refusals, @"");
+        insta::assert_snapshot!(refusals, @r#"
+    line 8: net grant `https://API.example.com:443` is refused: this host's list for trusted builds is empty (`hosts`, runner.toml line 4)
+    "#);
     }
 }

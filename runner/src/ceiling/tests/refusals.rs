@@ -53,7 +53,13 @@ fn a_refusal_names_what_is_missing_the_line_that_asks_and_the_line_that_says_no(
         asked.read = vec![wish("src2", 21), wish("target/x", 22), wish("../etc", 23)];
         asked.write = vec![wish("src", 24)];
         asked.net = vec![wish("https://evil.example", 25), wish("http://169.254.169.254", 26)];
-    }), @"");
+    }), @r#"
+    line 21: read grant `src2` is refused: it is not on this host's list for trusted builds (`read`, runner.toml line 6)
+    line 23: read grant `../etc` is refused: it leads upwards by `..` (`read`, runner.toml line 6)
+    line 24: write grant `src` is refused: it is not on this host's list for trusted builds (`write`, runner.toml line 7)
+    line 25: net grant `https://evil.example` is refused: it is not on this host's list for trusted builds (`hosts`, runner.toml line 5)
+    line 26: net grant `http://169.254.169.254` is refused: it is not on this host's list for trusted builds (`hosts`, runner.toml line 5)
+    "#);
 }
 
 #[test]
@@ -61,7 +67,13 @@ fn a_stranger_is_told_what_strangers_may_not() {
     insta::assert_snapshot!(said(|asked| {
         *asked = Asked::script(wish("ghcr.io/x", 30), 29);
         asked.net = vec![wish("https://api.example.com", 31)];
-    }, Trust::Untrusted), @"");
+    }, Trust::Untrusted), @r#"
+    line 29: executor `script` is refused: it is not on this host's list for untrusted builds (`executors`, built in)
+    line 30: registry `ghcr.io` is refused: this host's list for untrusted builds is empty (`registries`, built in)
+    line 30: image `ghcr.io/x` is refused: it is not on this host's list for untrusted builds (`images`, runner.toml line 9)
+    line 29: write grant `.` is refused: it is not on this host's list for untrusted builds (`write`, runner.toml line 7)
+    line 31: net grant `https://api.example.com` is refused: this host's list for untrusted builds is empty (`hosts`, built in)
+    "#);
 }
 
 #[test]

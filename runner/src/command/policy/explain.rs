@@ -126,8 +126,8 @@ pub(super) fn run(args: &ExplainArgs, environment: &Environment) -> anyhow::Resu
         }
         Format::Human => {
             let (selected, trust) = (printable(&plan.selected), name_of(trust));
-            writeln!(output, "{name}: {selected}, as a build that is {trust}")?;
-            writeln!(output, "under {}", origin(&config))?;
+            writeln!(output, "{name}: {selected}, as {trust}")?;
+            writeln!(output, "under the ceiling of {}", origin(&config))?;
             let paint = Paint::of_stdout(environment);
             for step in &steps {
                 human(step, paint, &mut output)?;

@@ -129,12 +129,30 @@ fn whoever_lists_hosts_does_not_give_scripts_every_host_by_silence() {
 }
 
 #[test]
+fn whoever_lists_what_may_be_read_does_not_let_the_rest_be_written_by_silence() {
+    let ceiling = ceiling("[trusted]\nread = ['src', 'doc']\n[untrusted]\nread = ['src/lib']\n");
+    let (src, lib) = ("src".parse().unwrap(), "src/lib".parse().unwrap());
+    assert_eq!(ceiling.trusted.write.by, By::Line(2));
+    assert!(ceiling.trusted.write.allows(&src).is_some());
+    assert!(
+        ceiling
+            .trusted
+            .write
+            .allows(&"other".parse().unwrap())
+            .is_none()
+    );
+    assert!(ceiling.untrusted.write.allows(&lib).is_some());
+    assert!(ceiling.untrusted.write.allows(&src).is_none());
+    let said = self::ceiling("[trusted]\nread = ['src']\nwrite = 'any'\n").trusted;
+    assert_eq!(said.write.value, Allowed::Any);
+}
+
+#[test]
 fn strangers_have_what_members_have_and_less() {
     let ceiling = ceiling(
         "[trusted]\nread = ['src']\nexecutors = ['script']\n[untrusted]\nread = ['src/lib']\n",
     );
     assert_eq!(ceiling.untrusted.executors.value, Allowed::nothing());
-    assert_eq!(ceiling.untrusted.write, ceiling.trusted.write);
     assert_eq!(ceiling.untrusted.read.by, By::Line(5));
 }
 
@@ -205,7 +223,75 @@ memory = 4096
 time = "90"
 output = "10 MB"
 disk = { defualt = "1GiB" }
-"#), @"");
+"#), @r#"
+    error[bad-value]: `trusted.hosts`: `"api.example.com"` has no scheme; write `https://HOST`, `http://HOST` or `tcp://HOST:PORT`
+     --> runner.toml:3:10
+      |
+    3 | hosts = ["api.example.com", "https://API.example.com.", 7]
+      |          ^^^^^^^^^^^^^^^^^
+
+    error[bad-value]: `trusted.hosts`: `"https://API.example.com."` has a dot at its end; write the name without it
+     --> runner.toml:3:29
+      |
+    3 | hosts = ["api.example.com", "https://API.example.com.", 7]
+      |                             ^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error[bad-value]: `trusted.hosts`: `7` is no text in quotes
+     --> runner.toml:3:57
+      |
+    3 | hosts = ["api.example.com", "https://API.example.com.", 7]
+      |                                                         ^
+
+    error[bad-value]: `trusted.private_ranges`: `"10.1.0.0/8"` has bits set behind its prefix; write `10.0.0.0/8`
+     --> runner.toml:4:19
+      |
+    4 | private_ranges = ["10.1.0.0/8", "0.0.0.0/0"]
+      |                   ^^^^^^^^^^^^
+
+    error[bad-value]: `trusted.private_ranges`: `"0.0.0.0/0"` is not within a private range; those are 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, fc00::/7, fe80::/10, ::1/128
+     --> runner.toml:4:33
+      |
+    4 | private_ranges = ["10.1.0.0/8", "0.0.0.0/0"]
+      |                                 ^^^^^^^^^^^
+
+    error[wrong-kind]: `trusted.images` is a list of texts, or "any", and this is a text
+     --> runner.toml:5:10
+      |
+    5 | images = "all"
+      |          ^^^^^
+
+    error[unknown-key]: there is no key `trusted.registires`
+     --> runner.toml:6:1
+      |
+    6 | registires = ["ghcr.io"]
+      | ^^^^^^^^^^
+      = help: did you mean `trusted.registries`?
+
+    error[wrong-kind]: `trusted.limits.wasm.memory` is a size with its unit, such as "256MiB", and this is a number
+     --> runner.toml:9:10
+      |
+    9 | memory = 4096
+      |          ^^^^
+
+    error[bad-value]: `trusted.limits.wasm.time`: `"90"` is not a time; write a whole number with ms, s, m or h, such as "90s"
+      --> runner.toml:10:8
+       |
+    10 | time = "90"
+       |        ^^^^
+
+    error[bad-value]: `trusted.limits.wasm.output`: `"10 MB"` is not a size; write a whole number with B, KiB, MiB, GiB or TiB, such as "256MiB"
+      --> runner.toml:11:10
+       |
+    11 | output = "10 MB"
+       |          ^^^^^^^
+
+    error[unknown-key]: there is no key `trusted.limits.wasm.disk.defualt`
+      --> runner.toml:12:10
+       |
+    12 | disk = { defualt = "1GiB" }
+       |          ^^^^^^^
+       = help: there are `default` and `max`
+    "#);
 }
 
 #[test]
