@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use cofferdam_protocol::Origin;
 use cofferdam_runner::executor::repeat::{GuestClock, GuestRandom};
 use cofferdam_runner::executor::wasm::{WasmConfig, WasmExecutor};
-use cofferdam_runner::executor::{AskedLimits, Executor as _, StepRun, WasmWork, Work};
+use cofferdam_runner::executor::{AskedLimits, Executor as _, StepRun, WasmBounds, WasmWork, Work};
 use cofferdam_runner::log::LogSink;
 use cofferdam_runner::receipt::EndedBy;
 use cofferdam_runner::secrets::SecretGrants;
@@ -114,6 +114,7 @@ impl Stand {
                 random: GuestRandom::default(),
                 secrets: SecretGrants::default(),
                 limits: AskedLimits::default(),
+                bounds: WasmBounds::default(),
             })),
         };
         let start = Instant::now();

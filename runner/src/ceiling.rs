@@ -24,6 +24,7 @@ use std::str::FromStr;
 
 use cofferdam_protocol::job_spec::Trust;
 
+pub use crate::receipt::isolation::Demand;
 pub use asked::{Asked, Repository, Wish};
 pub use effective::{Decision, Effective, Given, Refusal, Refusals, effective, weigh};
 pub use image::{BadImage, ImageName, ImagePattern, Registry};
@@ -62,19 +63,10 @@ impl Ceiling {
             Trust::Untrusted => &self.untrusted,
         }
     }
-
-    /// The ceiling of somebody who has no `runner.toml` and runs a step by hand: the paths in their own command line are
-    /// theirs to give.
-    #[must_use]
-    pub fn by_hand(mut self) -> Self {
-        self.trusted.host_read.value = Allowed::Any;
-        self.trusted.host_write.value = Allowed::Any;
-        self
-    }
 }
 
-/// The table of `runner.toml` that a level is.
-pub fn table_of(trust: Trust) -> &'static str {
+/// What a level of trust is called, and its table in `runner.toml`.
+pub fn name_of(trust: Trust) -> &'static str {
     match trust {
         Trust::Trusted => "trusted",
         Trust::Untrusted => "untrusted",
@@ -209,27 +201,7 @@ impl Covers for ExecutorKind {
     }
 }
 
-/// Whether a step runs where a wall is missing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Isolation {
-    /// With the walls that this host allows, which the receipt names.
-    #[default]
-    Best,
-    /// Only with all of them.
-    Strict,
-}
-
-impl Isolation {
-    /// As `runner.toml` calls it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Best => "best",
-            Self::Strict => "strict",
-        }
-    }
-}
-
-impl FromStr for Isolation {
+impl FromStr for Demand {
     type Err = BadWord;
 
     fn from_str(text: &str) -> Result<Self, BadWord> {

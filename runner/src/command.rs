@@ -5,6 +5,7 @@ pub mod join;
 mod migrate;
 mod paint;
 mod pipeline_file;
+mod policy;
 mod pushed;
 mod run;
 pub mod start;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::Environment;
+use crate::config::{ConfigError, Environment};
 use crate::first_party::{self, FirstPartyStep};
 use crate::step_run::{self, StepRunArgs};
 use crate::text::chain;
@@ -39,6 +40,9 @@ enum Verb {
     Check(check::CheckArgs),
     /// List what an existing bitbucket-pipelines.yml needs before it runs here
     Migrate(migrate::MigrateArgs),
+    /// Say what this host allows steps at most, and what a pipeline's steps would get of it
+    #[command(subcommand)]
+    Policy(policy::PolicyVerb),
     /// Work with one step, here, without a hub
     #[command(subcommand)]
     Step(StepVerb),
@@ -78,15 +82,16 @@ pub fn run(cli: Cli, environment: &Environment) -> ExitCode {
         Verb::Run(args) => run::run(&args, environment),
         Verb::Check(args) => check::run(&args, environment),
         Verb::Migrate(args) => migrate::run(&args, environment),
+        Verb::Policy(verb) => Ok(policy::run(&verb, environment)),
         Verb::Step(StepVerb::Run(args)) => {
-            return step_run::run(*args, &environment.module_cache_dir());
+            return step_run::run(*args, environment);
         }
         Verb::Step(StepVerb::List) => list_steps(),
     };
     match done {
         Ok(status) => status,
         Err(error) => {
-            complain(&chain(error.as_ref()));
+            complain_of(&error);
             ExitCode::FAILURE
         }
     }
@@ -102,6 +107,17 @@ fn list_steps() -> anyhow::Result<ExitCode> {
         tell(&format!("step:{name}\t-\tnot part of this build"))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// An error on standard error: one line, or of a configuration file every mistake where it stands.
+fn complain_of(error: &anyhow::Error) {
+    use std::io::Write as _;
+    if let Some(ConfigError::Mistakes(mistakes)) = error.downcast_ref() {
+        let _unheard = write!(std::io::stderr(), "{}", mistakes.render());
+        complain("the configuration cannot be used");
+    } else {
+        complain(&chain(error.as_ref()));
+    }
 }
 
 /// One line on standard error.

@@ -1,5 +1,5 @@
 //! What the operator decided: `runner.toml`, and the few environment variables that count. The only
-//! module that reads the environment. Raw first, then valid.
+//! module that reads the environment, and the one door to that file.
 //!
 //! ```toml
 //! slots = 2                              # jobs at once
@@ -10,23 +10,40 @@
 //! [container]
 //! engine = "unix:///run/podman/podman.sock"   # or "auto", or "none"
 //! network = "engine"                     # or "none"
+//!
+//! [untrusted]                            # the ceiling, by trust: docs/ceiling.md
+//! hosts = []
 //! ```
+//!
+//! In walk order: `owner` sees to it that nobody else wrote the file, `document` knows where everything in it stands, `keys`
+//! which keys there are, and `level` reads the two tables of the ceiling.
 
+mod document;
 mod environment;
+mod keys;
+mod level;
+mod owner;
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use cofferdam_pipeline::Diagnostic;
 use cofferdam_protocol::limits::SLOTS_MAX;
-use serde::Deserialize;
 
 pub use environment::Environment;
+pub use keys::{LEVEL_KEYS, LevelKey, keys};
+
+use self::document::{Entry, Report, Table};
+use crate::ceiling::Ceiling;
 
 /// Longest configuration file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Jobs at once where the file does not say.
 const SLOTS_DEFAULT: u16 = 2;
+
+/// The name of the file, in the state directory and in messages.
+pub const FILE_NAME: &str = "runner.toml";
 
 /// The valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +56,10 @@ pub struct Config {
     pub engine: EngineChoice,
     /// Whether a `script` step's network is the engine's default one, or none.
     pub has_container_network: bool,
+    /// What any job may ask of this host at most.
+    pub ceiling: Ceiling,
+    /// The file that all this was read from; `None`: there is none, and the defaults count.
+    pub file: Option<PathBuf>,
 }
 
 /// Which container engine to use.
@@ -53,6 +74,19 @@ pub enum EngineChoice {
     None,
 }
 
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            slots: SLOTS_DEFAULT,
+            git_file_roots: Vec::new(),
+            engine: EngineChoice::Auto,
+            has_container_network: true,
+            ceiling: Ceiling::default(),
+            file: None,
+        }
+    }
+}
+
 /// What is wrong with the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -65,298 +99,190 @@ pub enum ConfigError {
         #[source]
         source: io::Error,
     },
-    /// It is not what it should be.
-    #[error("{}, line {line}: {why}", path.display())]
-    Malformed {
+    /// Somebody else could have written it.
+    #[error("{} is not used: {why}", path.display())]
+    Unsafe {
         /// The file.
         path: PathBuf,
-        /// Where, counted from 1.
-        line: usize,
-        /// What is wrong there, and what was perhaps meant.
+        /// Who could have, and what to do about it.
         why: String,
     },
-    /// A value makes no sense.
-    #[error("{}: {why}", path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// Which key, and why.
-        why: String,
-    },
+    /// It says what it cannot mean.
+    #[error("{}", .0.first())]
+    Mistakes(Mistakes),
     /// The environment does not say where files belong.
     #[error("neither {0} nor HOME is set; give the directory as an argument")]
     NoHome(&'static str),
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawConfig {
-    slots: Option<u16>,
-    #[serde(default)]
-    git: RawGit,
-    #[serde(default)]
-    container: RawContainer,
+/// What is wrong in the file; at least one thing.
+#[derive(Debug)]
+pub struct Mistakes {
+    path: PathBuf,
+    text: String,
+    remarks: Vec<Diagnostic>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawGit {
-    #[serde(default)]
-    file_roots: Vec<PathBuf>,
-}
+impl Mistakes {
+    /// Every mistake as a compiler would print it, for a terminal.
+    pub fn render(&self) -> String {
+        let name = self.path.display().to_string();
+        let remarks = self.remarks.iter();
+        remarks
+            .map(|remark| remark.render(self.text.as_bytes(), &name) + "\n")
+            .collect()
+    }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawContainer {
-    engine: Option<String>,
-    network: Option<String>,
+    /// The first mistake on one line, and how many more there are.
+    fn first(&self) -> String {
+        let path = self.path.display();
+        let Some(remark) = self.remarks.first() else {
+            return format!("{path} cannot be used");
+        };
+        let (line, column) = (remark.span.line, remark.span.column);
+        let help = remark.help.as_ref().map(|help| format!("; {help}"));
+        let more = match self.remarks.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        let message = &remark.message;
+        format!(
+            "{path}, line {line}, column {column}: {message}{}{more}",
+            help.unwrap_or_default()
+        )
+    }
 }
 
 impl Config {
     /// Reads the file that the operator named; without one, `runner.toml` in the state directory if it
-    /// is there; without that, the defaults.
+    /// is there; without that, the defaults. A file that others could have written is not used.
     pub fn load(named: Option<&Path>, state: &Path) -> Result<Self, ConfigError> {
-        let usual = state.join("runner.toml");
+        let usual = state.join(FILE_NAME);
         match (named, Self::read(named.unwrap_or(&usual))) {
             (None, Err(ConfigError::Read { source, .. }))
                 if source.kind() == io::ErrorKind::NotFound =>
             {
-                RawConfig::default().validate(&usual)
+                Ok(Self::default())
             }
             (_, read) => read,
         }
     }
 
+    /// For somebody who runs something by hand: the file that they named, else their own, else the defaults. A file of
+    /// that name in the current directory counts for nothing: it may be the repository's.
+    pub fn load_own(named: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        match (named, environment.state_dir()) {
+            (named, Ok(state)) => Self::load(named, &state),
+            (Some(named), Err(_)) => Self::read(named),
+            (None, Err(_)) => Ok(Self::default()),
+        }
+    }
+
     fn read(path: &Path) -> Result<Self, ConfigError> {
+        let failed = |source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        let not_used = |why| ConfigError::Unsafe {
+            path: path.to_owned(),
+            why,
+        };
+        let file = owner::open(path).map_err(failed)?;
+        owner::check(&file, path)
+            .map_err(failed)?
+            .map_err(not_used)?;
         let mut text = String::new();
-        std::fs::File::open(path)
-            .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
-            .map_err(|source| ConfigError::Read {
-                path: path.to_owned(),
-                source,
-            })?;
+        file.take(FILE_BYTES_MAX + 1)
+            .read_to_string(&mut text)
+            .map_err(failed)?;
         if text.len() as u64 > FILE_BYTES_MAX {
-            let why = format!("it is longer than {FILE_BYTES_MAX} bytes");
-            return Err(ConfigError::Invalid {
-                path: path.to_owned(),
-                why,
-            });
+            return Err(not_used(format!(
+                "it is longer than {FILE_BYTES_MAX} bytes"
+            )));
         }
         Self::parse(&text, path)
     }
 
-    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let raw: RawConfig = toml::from_str(text).map_err(|error| {
-            let at = error.span().unwrap_or_default();
-            let before = text.get(..at.start).unwrap_or_default();
-            ConfigError::Malformed {
+    /// Reads a file's text. `path` is for messages.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let mut report = Report::new(text);
+        let config = document::parse(text, &mut report).map(|entries| {
+            let root = Table::root(&entries);
+            keys::check(&root, &mut report);
+            let mut config = runner(&root, &mut report);
+            config.ceiling = level::ceiling(&root, &mut report);
+            config.file = Some(path.to_owned());
+            config
+        });
+        let remarks = report.into_remarks();
+        match config {
+            Some(config) if remarks.is_empty() => Ok(config),
+            _ => Err(ConfigError::Mistakes(Mistakes {
                 path: path.to_owned(),
-                line: before.matches('\n').count() + 1,
-                why: explain(error.message(), text.get(at).unwrap_or_default()),
+                text: text.to_owned(),
+                remarks,
+            })),
+        }
+    }
+}
+
+/// What is not about the ceiling.
+fn runner(root: &Table<'_, '_>, report: &mut Report<'_>) -> Config {
+    let mut config = Config::default();
+    if let Some(entry) = root.get("slots")
+        && let Some(number) = entry.number(report)
+    {
+        match u16::try_from(number) {
+            Ok(slots) if (1..=SLOTS_MAX).contains(&slots) => config.slots = slots,
+            _ => {
+                let why = format!("is not possible; 1 to {SLOTS_MAX} are");
+                report.bad_value("slots", &entry.value_at(), why);
             }
-        })?;
-        raw.validate(path)
-    }
-}
-
-/// Every key and table that the file may have.
-const KEYS: [&str; 6] = [
-    "slots",
-    "git",
-    "git.file_roots",
-    "container",
-    "container.engine",
-    "container.network",
-];
-
-/// Letters that may be wrong in a key for it to count as a slip of the fingers.
-const EDITS_MAX: usize = 2;
-
-/// What the reader of TOML said of the text at a place, in the words of this file.
-fn explain(message: &str, found: &str) -> String {
-    if !message.starts_with("unknown field") {
-        return message.to_owned();
-    }
-    let last = |key: &'static str| key.rsplit('.').next().unwrap_or(key);
-    let nearest = KEYS
-        .into_iter()
-        .map(|key| (edits(last(key), found), key))
-        .filter(|(edits, _)| *edits <= EDITS_MAX)
-        .min();
-    match nearest {
-        Some((0, key)) => match key.rsplit_once('.') {
-            Some((table, name)) => format!("`{name}` belongs below `[{table}]`"),
-            None => format!("`{key}` belongs above the first `[`"),
-        },
-        Some((_, key)) => format!("there is no key `{found}`; did you mean `{key}`?"),
-        None => format!("there is no key `{found}`; there are {}", KEYS.join(", ")),
-    }
-}
-
-/// How many letters have to be put in, taken out or replaced to make one word of the other (Levenshtein's distance).
-fn edits(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (index, left) in one.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, right) in other.bytes().enumerate() {
-            let replaced = diagonal + usize::from(left != right);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(row[column] + 1).min(diagonal + 1);
         }
     }
-    row.last().copied().unwrap_or_default()
-}
-
-impl RawConfig {
-    fn validate(self, path: &Path) -> Result<Config, ConfigError> {
-        let Self {
-            slots,
-            git: RawGit { file_roots },
-            container: RawContainer { engine, network },
-        } = self;
-        let invalid = |why: String| ConfigError::Invalid {
-            path: path.to_owned(),
-            why,
-        };
-        let slots = slots.unwrap_or(SLOTS_DEFAULT);
-        if !(1..=SLOTS_MAX).contains(&slots) {
-            return Err(invalid(format!(
-                "slots = {slots}: 1 to {SLOTS_MAX} are possible"
-            )));
-        }
-        if let Some(root) = file_roots.iter().find(|root| !root.is_absolute()) {
-            return Err(invalid(format!(
-                "git.file_roots: {} is not absolute",
-                root.display()
-            )));
-        }
-        let engine = match engine.as_deref() {
-            None | Some("auto") => EngineChoice::Auto,
-            Some("none") => EngineChoice::None,
-            Some(text) => match text.strip_prefix("unix://").map(PathBuf::from) {
-                Some(socket) if socket.is_absolute() => EngineChoice::Socket(socket),
-                _ => {
-                    let why = "container.engine is \"auto\", \"none\" or \"unix:///PATH\"";
-                    return Err(invalid(why.to_owned()));
-                }
-            },
-        };
-        let has_container_network = match network.as_deref() {
-            None | Some("engine") => true,
-            Some("none") => false,
-            Some(_) => {
-                let why = "container.network is \"engine\" or \"none\"";
-                return Err(invalid(why.to_owned()));
+    if let Some(entry) = root
+        .table("git", report)
+        .and_then(|git| git.get("file_roots"))
+    {
+        for (text, at) in entry.list(report).unwrap_or_default() {
+            if Path::new(text).is_absolute() {
+                config.git_file_roots.push(text.into());
+            } else {
+                report.bad_value(&entry.path, &at, "is not absolute");
             }
-        };
-        Ok(Config {
-            slots,
-            git_file_roots: file_roots,
-            engine,
-            has_container_network,
-        })
+        }
+    }
+    if let Some(container) = root.table("container", report) {
+        if let Some(entry) = container.get("engine") {
+            config.engine = engine(&entry, report).unwrap_or_default();
+        }
+        if let Some(entry) = container.get("network")
+            && let Some((text, at)) = entry.text(report)
+        {
+            match text {
+                "engine" => {}
+                "none" => config.has_container_network = false,
+                _ => report.bad_value(&entry.path, &at, "is neither \"engine\" nor \"none\""),
+            }
+        }
+    }
+    config
+}
+
+fn engine(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<EngineChoice> {
+    let (text, at) = entry.text(report)?;
+    let socket = text.strip_prefix("unix://").map(PathBuf::from);
+    match (text, socket) {
+        ("auto", _) => Some(EngineChoice::Auto),
+        ("none", _) => Some(EngineChoice::None),
+        (_, Some(socket)) if socket.is_absolute() => Some(EngineChoice::Socket(socket)),
+        _ => {
+            let why = "is none of \"auto\", \"none\" and \"unix:///PATH\"";
+            report.bad_value(&entry.path, &at, why);
+            None
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(text: &str) -> Result<Config, String> {
-        Config::parse(text, Path::new("runner.toml")).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn an_empty_file_means_the_defaults() {
-        let defaults = Config {
-            slots: 2,
-            git_file_roots: Vec::new(),
-            engine: EngineChoice::Auto,
-            has_container_network: true,
-        };
-        assert_eq!(check(""), Ok(defaults));
-    }
-
-    #[test]
-    fn a_bad_value_is_refused_with_its_key() {
-        for (text, expected) in [
-            ("slots = 0", "runner.toml: slots = 0: 1 to 256 are possible"),
-            (
-                "git.file_roots = ['srv']",
-                "runner.toml: git.file_roots: srv is not absolute",
-            ),
-            (
-                "container.engine = 'tcp://x'",
-                "runner.toml: container.engine is \"auto\", \"none\" or \"unix:///PATH\"",
-            ),
-        ] {
-            assert_eq!(check(text).unwrap_err(), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_key_that_does_not_exist_is_named_with_its_line_and_the_one_that_was_meant() {
-        for (text, expected) in [
-            (
-                "slotz = 1",
-                "runner.toml, line 1: there is no key `slotz`; did you mean `slots`?",
-            ),
-            (
-                "slots = 1\n\n[git]\nfile_root = ['/srv']",
-                "runner.toml, line 4: there is no key `file_root`; did you mean `git.file_roots`?",
-            ),
-            (
-                "slots = 1\nfile_roots = ['/srv']",
-                "runner.toml, line 2: `file_roots` belongs below `[git]`",
-            ),
-            (
-                "[git]\nslots = 1",
-                "runner.toml, line 2: `slots` belongs above the first `[`",
-            ),
-            (
-                "[contaner]\nengine = 'none'",
-                "runner.toml, line 1: there is no key `contaner`; did you mean `container`?",
-            ),
-            (
-                "timeout = 1",
-                "runner.toml, line 1: there is no key `timeout`; there are slots, git, git.file_roots, container, container.engine, container.network",
-            ),
-            ("slots = 1\nslots = 2", "runner.toml, line 2: duplicate key"),
-            (
-                "slots =",
-                "runner.toml, line 1: string values must be quoted, expected literal string",
-            ),
-        ] {
-            assert_eq!(check(text).unwrap_err(), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn every_key_of_the_file_is_known_to_the_one_who_explains_it() {
-        for (table, text) in [
-            ("", "x = 1"),
-            ("git.", "[git]\nx = 1"),
-            ("container.", "[container]\nx = 1"),
-        ] {
-            let error = toml::from_str::<RawConfig>(text).unwrap_err().to_string();
-            let keys: Vec<String> = error
-                .split_once("expected")
-                .unwrap()
-                .1
-                .split('`')
-                .skip(1)
-                .step_by(2)
-                .map(|key| format!("{table}{key}"))
-                .collect();
-            let known: Vec<&str> = KEYS
-                .into_iter()
-                .filter(|key| {
-                    key.strip_prefix(table)
-                        .is_some_and(|rest| !rest.contains('.'))
-                })
-                .collect();
-            assert_eq!(keys, known);
-        }
-    }
-}
+mod tests;

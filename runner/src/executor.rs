@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use self::repeat::{GuestClock, GuestRandom};
+use crate::ceiling::{Demand, IpRange};
 use crate::log::LogSink;
 use crate::receipt::Receipt;
 use crate::secrets::SecretGrants;
@@ -98,6 +99,17 @@ pub struct WasmWork {
     pub random: GuestRandom,
     /// Asked limits; `None` is the runner's default.
     pub limits: AskedLimits,
+    /// What the ceiling says beside that.
+    pub bounds: WasmBounds,
+}
+
+/// What the ceiling says of a module beside its grants and limits. The default bounds nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WasmBounds {
+    /// What is to be done where a wall is missing.
+    pub isolation: Demand,
+    /// Addresses beside the public ones that its origins may lead to.
+    pub private_ranges: Vec<IpRange>,
 }
 
 /// One thing asked for, and the line of the pipeline file that asks.
@@ -131,6 +143,27 @@ pub struct ScriptWork {
     pub script: Vec<String>,
     /// Run afterwards, whatever happened, with `BITBUCKET_EXIT_CODE`.
     pub after_script: Vec<String>,
+    /// What the ceiling says of it.
+    pub bounds: ScriptBounds,
+}
+
+/// What the ceiling says of a script. The default bounds nothing, and the executor's own settings count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScriptBounds {
+    /// What is to be done where a wall is missing.
+    pub isolation: Demand,
+    /// Whether an engine that is as good as root on this host will not do.
+    pub must_be_rootless: bool,
+    /// Whether it has no network, whatever the configuration gives to containers.
+    pub has_no_network: bool,
+    /// Memory of all its processes.
+    pub memory_bytes: Option<u64>,
+    /// Standard output and standard error together.
+    pub output_bytes: Option<u64>,
+    /// Processes and threads at once.
+    pub processes: Option<u64>,
+    /// Open files of one process.
+    pub files: Option<u64>,
 }
 
 /// Why a step could not be run.

@@ -102,6 +102,13 @@ impl Jobs {
                 step: step.index,
                 cancel: walk.cancel.clone(),
             };
+            if let Some(end) = self.steps.decline(step, &log).await {
+                // Nothing is fetched for a step that cannot run.
+                tell_the_end(&end.result, &log).await;
+                result = job_result(&end.result);
+                self.finished(plan, step.index, end);
+                continue;
+            }
             let end = match walk.commit(&self.steps.checkouts, &log).await {
                 Ok(commit) => {
                     let site = Site {

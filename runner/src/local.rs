@@ -26,6 +26,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::ceiling::Ceiling;
 use crate::mask::Masks;
 use crate::secrets::Secrets;
 use crate::step::Steps;
@@ -52,6 +53,8 @@ pub struct LocalBuild {
     pub steps: Arc<Steps>,
     /// What steps find in their environment.
     pub facts: Arc<Facts>,
+    /// What any step may ask of this host at most.
+    pub ceiling: Arc<Ceiling>,
     /// For scripts all of them, for a module those that it is granted.
     pub secrets: Arc<Secrets>,
     /// What of them no log shows.

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     match arguments.as_slice() {
         // Its exit statuses are a contract of their own, bad arguments included.
         [step, run, rest @ ..] if step == "step" && run == "run" => {
-            step_run::main(rest.iter().cloned(), &environment.module_cache_dir())
+            step_run::main(rest.iter().cloned(), &environment)
         }
         _ => command::run(Cli::parse(), &environment),
     }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use cofferdam_git::RemotePolicy;
 use cofferdam_protocol::hello::{Refuse, RefuseCode};
 
+use crate::ceiling::Ceiling;
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::job::Jobs;
@@ -44,6 +45,8 @@ pub struct Session {
     pub clock: Arc<dyn Clock>,
     /// Where this host lets repositories come from.
     pub remotes: RemotePolicy,
+    /// What it allows any job at most.
+    pub ceiling: Ceiling,
 }
 
 /// Why the runner gives up. Anything else is tried again.

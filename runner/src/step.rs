@@ -3,6 +3,7 @@
 //!
 //! Deliberately absent: jobs, order, retries, and whoever reads the log.
 
+pub mod hold;
 pub mod plan;
 mod repeat;
 mod report;
@@ -20,12 +21,13 @@ use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use self::plan::{ModuleSource, PlannedStep, PlannedWasm, PlannedWork};
+use crate::ceiling::Refusals;
 use crate::checkout::{CheckoutError, Checkouts};
 use crate::executor::{Executor, Mount, StepRun, WasmWork, Work};
 use crate::first_party;
 use crate::log::{LogSink, say};
 use crate::receipt::json::to_json;
-use crate::text::chain;
+use crate::text::{chain, sentence};
 use crate::workspace::Workspace;
 
 /// Runs steps; any number at once.
@@ -100,6 +102,17 @@ impl From<&CheckoutError> for StepEnd {
 }
 
 impl Steps {
+    /// How a step ends that cannot run; its code need not be there.
+    pub async fn decline(&self, step: &PlannedStep, log: &dyn LogSink) -> Option<StepEnd> {
+        match &step.work {
+            PlannedWork::Unsupported { what, line } => Some(unsupported(what, *line)),
+            PlannedWork::Lacking { what, line } => Some(lacking(what, *line)),
+            PlannedWork::Refused(refusals) => Some(refused(refusals, log).await),
+            PlannedWork::Impossible { why, line } => Some(impossible(why, *line)),
+            PlannedWork::Script(_) | PlannedWork::Wasm(_) => None,
+        }
+    }
+
     /// Runs a step to its end; the workspace is gone when this returns. A bug of ours is this step's end and no
     /// more: what it was about is told where people look.
     pub async fn run(&self, step: &PlannedStep, site: Site<'_>, log: &dyn LogSink) -> StepEnd {
@@ -119,12 +132,17 @@ impl Steps {
         site: Site<'_>,
         log: &dyn LogSink,
     ) -> Result<StepEnd, CheckoutError> {
+        for note in &step.notes {
+            say(log, note).await;
+        }
         let (work, executor) = match &step.work {
-            PlannedWork::Unsupported { what, line } => {
-                return Ok(unsupported(what, *line));
+            PlannedWork::Unsupported { .. }
+            | PlannedWork::Lacking { .. }
+            | PlannedWork::Impossible { .. }
+            | PlannedWork::Refused(_) => {
+                let end = self.decline(step, log).await;
+                return Ok(end.expect("what cannot run is declined"));
             }
-            PlannedWork::Lacking { what, line } => return Ok(lacking(what, *line)),
-            PlannedWork::Refused { why, line } => return Ok(refused(why, *line)),
             PlannedWork::Script(script) => match &self.container {
                 Ok(executor) => (Work::Script(script.clone()), executor),
                 Err(why) => return Ok(no_engine(why)),
@@ -235,6 +253,7 @@ async fn wasm_work(
         clock,
         random,
         limits,
+        bounds,
     } = planned;
     let base = site.base.as_ref();
     Ok(WasmWork {
@@ -249,6 +268,7 @@ async fn wasm_work(
         clock: repeat::clock(*clock, base).await?,
         random: repeat::random(*random, base, &step.name),
         limits: *limits,
+        bounds: bounds.clone(),
     })
 }
 
@@ -267,11 +287,29 @@ fn unsupported(what: &str, line: u32) -> StepEnd {
     .into()
 }
 
-fn refused(why: &str, line: u32) -> StepEnd {
+fn impossible(why: &str, line: u32) -> StepEnd {
     let why = format!("line {line}: {why}");
     StepResult::Error {
         blame: Blame::User,
         why,
+    }
+    .into()
+}
+
+/// Each reason is a line of the log, and the first one is the step's own.
+async fn refused(refusals: &Refusals, log: &dyn LogSink) -> StepEnd {
+    let Refusals(all) = refusals;
+    for refusal in all {
+        say(log, &sentence(&refusal.to_string())).await;
+    }
+    let first = all.first().map(ToString::to_string).unwrap_or_default();
+    let why = match all.len() {
+        0 | 1 => first,
+        count => format!("{first}, and {} more", count - 1),
+    };
+    StepResult::Error {
+        blame: Blame::User,
+        why: sentence(&why),
     }
     .into()
 }
@@ -309,4 +347,56 @@ pub async fn tell_the_end(result: &StepResult, log: &dyn LogSink) {
         StepResult::NotRun => return,
     };
     say(log, &line).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use cofferdam_protocol::Origin;
+
+    use super::*;
+    use crate::ceiling::{By, Refusal};
+
+    #[derive(Debug, Default)]
+    struct Heard(Mutex<Vec<(Origin, String)>>);
+
+    #[async_trait]
+    impl LogSink for Heard {
+        async fn write(&self, origin: Origin, bytes: &[u8]) {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            self.0.lock().unwrap().push((origin, text));
+        }
+    }
+
+    #[tokio::test]
+    async fn each_refusal_is_a_system_line_of_the_log() {
+        let refusal = |what: &str, line| Refusal {
+            what: format!("net grant `{what}`"),
+            why: "no".to_owned(),
+            line: Some(line),
+            key: "hosts".to_owned(),
+            by: By::Line(4),
+        };
+        let refusals = Refusals(vec![
+            refusal("https://a\u{1b}[2J", 7),
+            refusal("https://b", 8),
+        ]);
+        let log = Heard::default();
+        let end = refused(&refusals, &log).await;
+        let why =
+            "line 7: net grant `https://a\\u{1b}[2J` is refused: no (`hosts`, runner.toml line 4)";
+        let expected = StepResult::Error {
+            blame: Blame::User,
+            why: format!("{why}, and 1 more"),
+        };
+        assert_eq!(end.result, expected);
+        let lines = log.0.into_inner().unwrap();
+        assert!(lines.iter().all(|(origin, _)| *origin == Origin::System));
+        let text: String = lines.into_iter().map(|(_, text)| text).collect();
+        assert!(
+            text.contains(why) && text.contains("line 8: net grant `https://b`"),
+            "{text}"
+        );
+    }
 }

@@ -5,6 +5,7 @@
 //! those itself, the receipt's `ended_by` decides (`docs/receipt.md`).
 
 mod given;
+mod held;
 mod receipt_file;
 mod terminal;
 
@@ -25,10 +26,11 @@ use tokio_util::sync::CancellationToken;
 use self::given::GivenArgs;
 use self::receipt_file::ReceiptFile;
 use self::terminal::Outputs;
-use crate::ceiling::quantity;
+use crate::ceiling::{Effective, LimitName, quantity};
+use crate::config::Environment;
 use crate::executor::wasm::{
-    DISK_BYTES_DEFAULT, GuestRun, Home, Limits, MEMORY_BYTES_DEFAULT, MODULE_BYTES_MAX, NO_NETWORK,
-    OUTPUT_BYTES_MAX, WasmConfig, WasmExecutor,
+    GuestRun, Home, Limits, MODULE_BYTES_MAX, NO_NETWORK, OUTPUT_BYTES_MAX, WasmConfig,
+    WasmExecutor,
 };
 use crate::executor::{AskedLimits, ExecutorError};
 use crate::first_party;
@@ -95,6 +97,9 @@ pub struct StepRunArgs {
     /// there is, or it does not run
     #[arg(long, value_name = "LEVEL", default_value = "best", value_parser = isolation)]
     isolation: Demand,
+    /// Hold it to the ceiling of this runner.toml [default: your own, if there is one]
+    #[arg(long, value_name = "FILE")]
+    ceiling: Option<PathBuf>,
     /// Write a receipt (JSON) to this file: what it was granted and used, and how it ended
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
@@ -123,11 +128,11 @@ fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Runs the command with its own arguments, without `cofferdam step run`. Native code is kept in `cache_dir`.
-pub fn main(arguments: impl IntoIterator<Item = OsString>, cache_dir: &Path) -> ExitCode {
+/// Runs the command with its own arguments, without `cofferdam step run`.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> ExitCode {
     let name = OsString::from("cofferdam step run");
     match StepRunArgs::try_parse_from(std::iter::once(name).chain(arguments)) {
-        Ok(args) => run(args, cache_dir),
+        Ok(args) => run(args, environment),
         Err(error) if error.use_stderr() => {
             for line in error.to_string().lines().filter(|line| !line.is_empty()) {
                 complain(line);
@@ -142,7 +147,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, cache_dir: &Path) -> 
 }
 
 /// Runs the command.
-pub fn run(args: StepRunArgs, cache_dir: &Path) -> ExitCode {
+pub fn run(args: StepRunArgs, environment: &Environment) -> ExitCode {
     let receipt_file = match args.receipt.as_deref().map(ReceiptFile::begin).transpose() {
         Ok(file) => file,
         Err(error) => {
@@ -151,7 +156,7 @@ pub fn run(args: StepRunArgs, cache_dir: &Path) -> ExitCode {
         }
     };
     let origin = args.module.display().to_string();
-    let (end, json) = match attempt(args, cache_dir) {
+    let (end, json) = match attempt(args, environment) {
         Ok(done) => (done.status, to_json(&done.receipt)),
         Err(failure) => {
             complain(&failure.to_string());
@@ -227,10 +232,12 @@ impl From<ExecutorError> for Failure {
     }
 }
 
-fn attempt(args: StepRunArgs, cache_dir: &Path) -> Result<Done, Failure> {
-    let limits = limits(&args)?;
+fn attempt(args: StepRunArgs, environment: &Environment) -> Result<Done, Failure> {
+    check_possible(&args)?;
     let secrets = args.given.secrets().map_err(Failure::error)?;
     let grants = grants(&args)?;
+    let held = held::held(&args, &grants, environment)?;
+    let limits = limits(&held)?;
     let module = read_module(&args.module).map_err(Failure::error)?;
     let stdin = io::stdin()
         .as_fd()
@@ -257,14 +264,14 @@ fn attempt(args: StepRunArgs, cache_dir: &Path) -> Result<Done, Failure> {
         home: Home::Root,
         limits,
         stdin,
-        isolation: args.isolation,
+        isolation: args.isolation.max(held.isolation),
         cancel: &cancel,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::error(format!("no runtime: {error}")))?;
-    let done = runtime.block_on(run_guest(guest, cache_dir));
+    let done = runtime.block_on(run_guest(guest, &environment.module_cache_dir()));
     // A write to an output that nobody reads may still be waiting.
     runtime.shutdown_background();
     done
@@ -349,15 +356,27 @@ fn exit_status(ended_by: &EndedBy, received: Option<u8>, failed: Option<&io::Err
     }
 }
 
-fn limits(args: &StepRunArgs) -> Result<Limits, Failure> {
+/// What no ceiling could allow is a mistake of the command line, and is not quietly lowered.
+fn check_possible(args: &StepRunArgs) -> Result<(), Failure> {
     let asked = AskedLimits {
-        memory_bytes: Some(args.memory.unwrap_or(MEMORY_BYTES_DEFAULT)),
-        time: args.time,
-        // Nothing of it is kept here: whoever reads it has asked for it.
-        output_bytes: Some(args.output.unwrap_or(OUTPUT_BYTES_MAX)),
-        disk_bytes: Some(DISK_BYTES_DEFAULT),
+        memory_bytes: args.memory,
+        output_bytes: args.output,
+        ..AskedLimits::default()
     };
-    Ok(Limits::of(&asked, args.time.unwrap_or(TIME_DEFAULT))?)
+    Limits::of(&asked, TIME_DEFAULT)?;
+    Ok(())
+}
+
+fn limits(held: &Effective) -> Result<Limits, Failure> {
+    let limit = |name| held.limits.get(&name).copied();
+    let time = limit(LimitName::Time).map(Duration::from_millis);
+    let asked = AskedLimits {
+        memory_bytes: limit(LimitName::Memory),
+        time,
+        output_bytes: limit(LimitName::Output),
+        disk_bytes: limit(LimitName::Disk),
+    };
+    Ok(Limits::of(&asked, time.unwrap_or(TIME_DEFAULT))?)
 }
 
 fn grants(args: &StepRunArgs) -> Result<Grants, Failure> {

@@ -66,6 +66,7 @@ pub async fn build(
         remotes: RemotePolicy {
             file_roots: config.git_file_roots.clone(),
         },
+        ceiling: config.ceiling.clone(),
     };
     Ok(Runner { session, tasks })
 }

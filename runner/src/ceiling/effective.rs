@@ -10,9 +10,9 @@ use std::str::FromStr;
 use cofferdam_protocol::job_spec::Trust;
 
 use super::{
-    Allowed, Asked, By, Ceiling, Covers, ExecutorKind, HostPath, ImageName, ImagePattern, IpRange,
-    Isolation, LIMITS, Level, LimitName, Origin, Registry, RemotePattern, Repository,
-    RepositoryName, Ruled, Wish, WorkspacePath, table_of,
+    Allowed, Asked, By, Ceiling, Covers, Demand, ExecutorKind, HostPath, ImageName, ImagePattern,
+    IpRange, LIMITS, Level, LimitName, Origin, Registry, RemotePattern, Repository, RepositoryName,
+    Ruled, Wish, WorkspacePath, name_of,
 };
 
 /// What a step gets.
@@ -39,7 +39,7 @@ pub struct Effective {
     /// Addresses beside the public ones that those origins may lead to.
     pub private_ranges: Vec<IpRange>,
     /// What is to be done where a wall is missing.
-    pub isolation: Isolation,
+    pub isolation: Demand,
     /// Whether a script has the network that containers have here. Never for a module.
     pub has_script_network: bool,
     /// Whether a script may run in an engine that is as good as root. Never for a module.
@@ -59,7 +59,7 @@ pub struct Decision {
     pub line: Option<u32>,
     /// What it gets.
     pub given: Given,
-    /// The key of `runner.toml` that decided, with its table.
+    /// The key of `runner.toml` that decided, below the table of its level.
     pub key: String,
     /// Where it stands.
     pub by: By,
@@ -86,7 +86,7 @@ pub struct Refusal {
     pub why: String,
     /// The line of the pipeline file that asks.
     pub line: Option<u32>,
-    /// The key of `runner.toml` that says no, with its table.
+    /// The key of `runner.toml` that says no, below the table of its level.
     pub key: String,
     /// Where it stands.
     pub by: By,
@@ -123,7 +123,7 @@ pub fn effective(asked: &Asked, ceiling: &Ceiling, trust: Trust) -> Result<Effec
 pub fn weigh(asked: &Asked, ceiling: &Ceiling, trust: Trust) -> (Effective, Vec<Decision>) {
     let level = ceiling.of(trust);
     let mut scales = Scales {
-        table: table_of(trust),
+        trust: name_of(trust),
         line: asked.line,
         decisions: Vec::new(),
     };
@@ -175,7 +175,7 @@ impl Paths {
 }
 
 struct Scales {
-    table: &'static str,
+    trust: &'static str,
     line: Option<u32>,
     decisions: Vec<Decision>,
 }
@@ -187,7 +187,7 @@ impl Scales {
             asked: wish.map(|wish| wish.what.clone()),
             line: wish.and_then(|wish| wish.line),
             given: Given::All(wish.map(|wish| wish.what.clone()).unwrap_or_default()),
-            key: format!("{}.{key}", self.table),
+            key: key.to_owned(),
             by: By::BuiltIn,
         });
         let last = self.decisions.len() - 1;
@@ -204,6 +204,7 @@ impl Scales {
     where
         T: Covers + Display + FromStr<Err: Display>,
     {
+        let trust = self.trust;
         let mut given = Vec::new();
         for wish in wishes {
             let Some((first, list)) = lists.first() else {
@@ -219,13 +220,12 @@ impl Scales {
                         .find_map(|(key, list)| list.allows(&thing).map(|by| (*key, by)));
                     match allowed {
                         Some((key, by)) => {
-                            let table = decision.key.len() - first.len();
-                            decision.key.replace_range(table.., key);
+                            key.clone_into(&mut decision.key);
                             decision.by = by;
                             decision.given = Given::All(thing.to_string());
                             given.push(thing);
                         }
-                        None => decision.given = Given::Refused(none_or_others(list)),
+                        None => decision.given = Given::Refused(none_or_others(list, trust)),
                     }
                 }
             }
@@ -292,13 +292,13 @@ impl Scales {
             line,
         };
         self.each("registry", &registries, &[registry]);
-        let list = &level.images;
+        let (list, trust) = (&level.images, self.trust);
         let decision = self.put("image", Some(wish), "images");
         let allowed = list.allows(&ImagePattern::One(image.clone()));
         decision.by = allowed.unwrap_or(list.by);
         decision.given = match allowed {
             Some(_) => Given::All(image.to_string()),
-            None => Given::Refused(none_or_others(list)),
+            None => Given::Refused(none_or_others(list, trust)),
         };
         (Some(image), module)
     }
@@ -307,8 +307,12 @@ impl Scales {
     fn private(&mut self, origins: &[Origin], wishes: &[Wish], level: &Level) -> Vec<IpRange> {
         let ranges = &level.private_ranges;
         for wish in wishes {
-            let origin = wish.what.parse::<Origin>().ok();
-            let Some(address) = origin.and_then(|origin| origin.private_address()) else {
+            let origin = wish
+                .what
+                .parse()
+                .ok()
+                .filter(|origin| origins.contains(origin));
+            let Some(address) = origin.and_then(|origin: Origin| origin.private_address()) else {
                 continue;
             };
             let allowed = ranges
@@ -336,7 +340,7 @@ impl Scales {
             .collect()
     }
 
-    fn isolation(&mut self, level: &Level) -> Isolation {
+    fn isolation(&mut self, level: &Level) -> Demand {
         let Ruled { value, by } = level.isolation;
         let decision = self.put("isolation", None, "isolation");
         decision.by = by;
@@ -397,15 +401,28 @@ impl Scales {
     }
 }
 
-fn none_or_others<T>(list: &Ruled<Allowed<T>>) -> String {
+fn none_or_others<T>(list: &Ruled<Allowed<T>>, trust: &str) -> String {
     if list.value.entries().is_empty() {
-        "this host allows none".to_owned()
+        format!("this host's list for {trust} builds is empty")
     } else {
-        "this host allows others only".to_owned()
+        format!("it is not on this host's list for {trust} builds")
     }
 }
 
 impl Decision {
+    /// What a person is told where less is given than was asked for.
+    pub fn lowered(&self) -> Option<String> {
+        let (Some(asked), Given::Less(given)) = (&self.asked, &self.given) else {
+            return None;
+        };
+        let Self {
+            subject, key, by, ..
+        } = self;
+        Some(format!(
+            "{subject}: {given}, and not {asked} as asked (`{key}`, {by})"
+        ))
+    }
+
     /// What a person is told, if this keeps the step from running.
     pub fn refusal(self) -> Option<Refusal> {
         let Self {
@@ -421,6 +438,7 @@ impl Decision {
         };
         let noun = match subject {
             "read" | "write" | "net" => format!("{subject} grant"),
+            "private address" => "net grant".to_owned(),
             _ => subject.to_owned(),
         };
         let what = match asked {
@@ -456,12 +474,6 @@ impl From<&Effective> for Asked {
             may_be_rootful: _,
             limits,
         } = effective;
-        fn wish(what: &impl Display) -> Wish {
-            Wish {
-                what: what.to_string(),
-                line: None,
-            }
-        }
         Self {
             executor: *executor,
             line: None,
@@ -475,5 +487,12 @@ impl From<&Effective> for Asked {
             net: net.iter().map(wish).collect(),
             limits: limits.clone(),
         }
+    }
+}
+
+fn wish(what: &impl Display) -> Wish {
+    Wish {
+        what: what.to_string(),
+        line: None,
     }
 }

@@ -136,7 +136,9 @@ fn parts(text: &str) -> Result<Parts<'_>, BadImage> {
         None => (named, None),
     };
     let (registry, repository) = match path.split_once('/') {
-        Some((first, rest)) if is_registry(first) => (first.parse()?, rest),
+        Some((first, rest)) if is_registry(first) => {
+            (first.parse().map_err(|_| BadImage::Image)?, rest)
+        }
         _ => (Registry(DOCKER_HUB.to_owned()), path),
     };
     let repository = if registry.0 == DOCKER_HUB && !repository.contains('/') {

@@ -2,7 +2,7 @@
 
 use super::limit::{Bound, Bounds};
 use super::{
-    Allowed, By, Covers, ExecutorKind, HostPath, ImagePattern, IpRange, Isolation, LIMITS, Origin,
+    Allowed, By, Covers, Demand, ExecutorKind, HostPath, ImagePattern, IpRange, LIMITS, Origin,
     PushKey, Registry, RemotePattern, RepositoryName, Ruled, WorkspacePath,
 };
 
@@ -12,7 +12,7 @@ pub struct Level {
     /// Which kinds of steps run at all.
     pub executors: Ruled<Allowed<ExecutorKind>>,
     /// What is to be done where a wall is missing.
-    pub isolation: Ruled<Isolation>,
+    pub isolation: Ruled<Demand>,
     /// Paths of the workspace that a grant may name for reading.
     pub read: Ruled<Allowed<WorkspacePath>>,
     /// And for reading and writing.
@@ -57,7 +57,7 @@ impl Level {
         let both = [ExecutorKind::Wasm, ExecutorKind::Script].map(Ruled::built_in);
         Self {
             executors: Ruled::built_in(Allowed::Only(both.into())),
-            isolation: Ruled::built_in(Isolation::Best),
+            isolation: Ruled::built_in(Demand::Best),
             read: Ruled::built_in(Allowed::Any),
             write: Ruled::built_in(Allowed::Any),
             host_read: Ruled::built_in(Allowed::nothing()),
@@ -91,7 +91,7 @@ impl Level {
         );
         Self {
             executors,
-            isolation: Ruled::built_in(Isolation::Strict),
+            isolation: Ruled::built_in(Demand::Strict),
             host_read: Ruled::built_in(Allowed::nothing()),
             host_write: Ruled::built_in(Allowed::nothing()),
             hosts: Ruled::built_in(Allowed::nothing()),
@@ -169,14 +169,7 @@ impl Level {
                 surplus.push(Surplus::of_key(key, by, theirs));
             }
         }
-        for ((executor, name), bound) in limits {
-            let theirs = &wider.limits[&(*executor, *name)];
-            let (ours, their) = (bound.value, theirs.value);
-            if ours.max > their.max || ours.default > their.default {
-                let key = format!("limits.{}.{}", executor.name(), name.name());
-                surplus.push(Surplus::of_key(&key, bound.by, theirs.by));
-            }
-        }
+        surplus.extend(more_of(limits, &wider.limits));
         surplus
     }
 }
@@ -203,6 +196,18 @@ impl Surplus {
             theirs,
         }
     }
+}
+
+/// Limits that are higher than others, or given more of to whoever does not ask.
+fn more_of<'b>(bounds: &'b Bounds, wider: &'b Bounds) -> impl Iterator<Item = Surplus> + 'b {
+    bounds.iter().filter_map(|(key, bound)| {
+        let theirs = wider.get(key)?;
+        let (ours, their) = (bound.value, theirs.value);
+        let is_more = ours.max > their.max || ours.default > their.default;
+        let (executor, name) = key;
+        let key = format!("limits.{executor}.{}", name.name());
+        is_more.then(|| Surplus::of_key(&key, bound.by, theirs.by))
+    })
 }
 
 /// The first entry of a list that another list does not have.

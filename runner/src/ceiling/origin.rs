@@ -281,6 +281,10 @@ impl IpRange {
             None => (text, None),
         };
         let base: IpAddr = base.parse().map_err(|_| BadRange::Malformed)?;
+        // An IPv4 address in IPv6's dress would be compared as what it is, and match nothing here.
+        if plain(base) != base {
+            return Err(BadRange::Malformed);
+        }
         let bits = if base.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
             None => bits,
@@ -471,13 +475,7 @@ mod tests {
             let said = read.map_or_else(|why| why.to_string(), |range| range.to_string());
             assert_eq!(said, answer, "{text}");
         }
-        for wide in [
-            "0.0.0.0/0",
-            "::/0",
-            "10.0.0.0/7",
-            "8.8.8.0/24",
-            "::ffff:10.0.0.0/104",
-        ] {
+        for wide in ["0.0.0.0/0", "::/0", "10.0.0.0/7", "8.8.8.0/24"] {
             assert_eq!(wide.parse::<IpRange>(), Err(BadRange::Public), "{wide}");
         }
     }

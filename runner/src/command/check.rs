@@ -181,7 +181,7 @@ impl CheckArgs {
 }
 
 /// The branch of the work tree around this directory; `None` where there is none, or no commit yet.
-fn checked_out(environment: &Environment) -> anyhow::Result<Option<String>> {
+pub(super) fn checked_out(environment: &Environment) -> anyhow::Result<Option<String>> {
     let Some(git) = Git::find(&environment.search_path()) else {
         return Ok(None);
     };

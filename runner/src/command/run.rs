@@ -28,6 +28,7 @@ use self::person::Person;
 use self::pick::one_step;
 use self::secrets::SecretArgs;
 use super::pushed::PushArgs;
+use crate::ceiling::Ceiling;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, Environment};
 use crate::local::{Facts, Kept, LocalBuild, Place, Teller, rows};
@@ -77,9 +78,13 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "FORMAT")]
     events: Option<EventFormat>,
 
-    /// The configuration of this host's executors, as for `start`
+    /// The configuration of this host's executors, as for `start` [default: your own runner.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// Hold the steps to the ceiling of this runner.toml [default: that of the configuration]
+    #[arg(long, value_name = "FILE")]
+    ceiling: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -108,7 +113,7 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
     let secrets = args.secrets.read(environment)?;
     let masks = Masks::new(&secrets).context("the secrets cannot be masked")?;
     let place = &chosen.place;
-    let config = Config::load(args.config.as_deref(), place.path())?;
+    let config = Config::load_own(args.config.as_deref(), environment)?;
     // From here on something of the last run may be removed, so what is wrong with the arguments was said before.
     let commands = commands(args);
     let kept = kept(args, &chosen, &commands)?;
@@ -128,6 +133,7 @@ async fn serve(args: &RunArgs, environment: &Environment) -> anyhow::Result<Exit
     })
     .await;
     let build = LocalBuild {
+        ceiling: ceiling(args, &config, environment)?,
         secrets: Arc::new(secrets),
         masks: Arc::new(masks),
         facts: Arc::new(facts(&chosen, &cancel).await?),
@@ -218,6 +224,18 @@ impl Chosen {
     }
 }
 
+/// What the steps are held to.
+fn ceiling(
+    args: &RunArgs,
+    config: &Config,
+    environment: &Environment,
+) -> anyhow::Result<Arc<Ceiling>> {
+    Ok(Arc::new(match &args.ceiling {
+        Some(named) => Config::load_own(Some(named), environment)?.ceiling,
+        None => config.ceiling.clone(),
+    }))
+}
+
 /// Runs to the end. The first signal cancels the build: scripts get their grace and after-scripts run. The second one
 /// kills what still runs.
 async fn until_the_end(
@@ -306,13 +324,16 @@ fn commands(args: &RunArgs) -> Commands {
         plain: _,
         events: _,
         config,
+        ceiling,
     } = args;
-    let config = config.as_ref().map(|path| path.display().to_string());
+    let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let (config, ceiling) = (shown(config), shown(ceiling));
     let mut words = push.words();
     for (option, value) in [
         ("--commit", commit),
         ("--since", since),
         ("--config", &config),
+        ("--ceiling", &ceiling),
     ] {
         words.extend(value.clone().map(|value| (option, value)));
     }

@@ -3,7 +3,7 @@
 //! From: a step's script and its workspace. To: the log while it runs, then a receipt. One step is one
 //! container, whose init is ours and only waits; the script and the after-script are two execs in it.
 //!
-//! In walk order: `engine` finds or starts the engine, `image` brings the image, `journal` remembers
+//! In walk order: `engine` finds or starts the engine, `bounds` holds a step to what this host allows it, `image` brings the image, `journal` remembers
 //! the container before it exists, `spec` says what it may do, `shell` and `echo` say how the lines get
 //! in and how their echo gets out, `exec` runs one shell, `cgroup` reads what the kernel counted, and
 //! `step` puts them together.
@@ -11,6 +11,7 @@
 //! Deliberately absent: secrets, `grants.net`, services, caches, registry credentials, a limit on disk.
 //! The engine's socket and any other path of this host never enter a container, and none is privileged.
 
+mod bounds;
 mod cgroup;
 mod echo;
 mod engine;

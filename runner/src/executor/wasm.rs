@@ -311,6 +311,7 @@ impl Executor for WasmExecutor {
             clock,
             random,
             limits,
+            bounds,
         } = *work;
         if let Some(Asked { what, line }) = net.first() {
             return Err(ExecutorError::GrantRefused {
@@ -339,7 +340,7 @@ impl Executor for WasmExecutor {
             home: Home::CloneDir,
             limits: Limits::of(&limits, timeout)?,
             stdin: nothing_to_read()?,
-            isolation: Demand::Best,
+            isolation: bounds.isolation,
             cancel,
         };
         self.run_guest(guest, log).await

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use cofferdam_git::Commit;
 use cofferdam_pipeline::progress::{JobIndex, StepOutcome, StepPlace};
 use cofferdam_pipeline::{StepKind, StepPlan};
+use cofferdam_protocol::job_spec::Trust;
 use cofferdam_protocol::report::StepResult;
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
@@ -18,8 +19,10 @@ use super::drive::Said;
 use super::kept::StepKeeping;
 use super::sink::LocalLog;
 use super::{Facts, Kept, Teller, from_plan, outcome};
+use crate::ceiling::Ceiling;
 use crate::mask::Masks;
 use crate::secrets::Secrets;
+use crate::step::hold::Hold;
 use crate::step::{Site, Steps, tell_the_end};
 use crate::view::Event;
 
@@ -32,6 +35,7 @@ pub(super) struct Attempt {
     pub(super) commit: Commit,
     pub(super) base: Option<Commit>,
     pub(super) facts: Arc<Facts>,
+    pub(super) ceiling: Arc<Ceiling>,
     pub(super) secrets: Arc<Secrets>,
     pub(super) masks: Arc<Masks>,
     pub(super) kept: Arc<Kept>,
@@ -97,10 +101,14 @@ impl Attempt {
             cancel: &self.cancel,
             keeping: Some(&keeping),
         };
-        let end = self
-            .runs
-            .run(&from_plan::step(plan, &self.secrets), site, &log)
-            .await;
+        let hold = Hold {
+            ceiling: &self.ceiling,
+            // It is the user's own work tree.
+            trust: Trust::Trusted,
+            repository: None,
+        };
+        let step = hold.step(from_plan::step(plan, &self.secrets));
+        let end = self.runs.run(&step, site, &log).await;
         log.finish().await;
         tell_the_end(&end.result, &log).await;
         log.finish().await;

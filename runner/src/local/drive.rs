@@ -248,6 +248,7 @@ impl Drive {
                 commit: self.build.commit.clone(),
                 base: self.build.base.clone(),
                 facts: Arc::clone(&self.build.facts),
+                ceiling: Arc::clone(&self.build.ceiling),
                 secrets: Arc::clone(&self.build.secrets),
                 masks: Arc::clone(&self.build.masks),
                 kept: Arc::clone(&self.build.kept),

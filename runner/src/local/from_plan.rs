@@ -10,7 +10,7 @@ use cofferdam_pipeline::{
 };
 use cofferdam_protocol::StepIndex;
 
-use crate::executor::{Asked, AskedLimits, ScriptWork};
+use crate::executor::{Asked, AskedLimits, ScriptBounds, ScriptWork, WasmBounds};
 use crate::secrets::{SecretGrants, Secrets};
 use crate::step::plan::{ModuleSource, PlannedStep, PlannedWasm, PlannedWork};
 use crate::text::printable;
@@ -21,6 +21,7 @@ pub(super) fn step(step: &StepPlan, secrets: &Secrets) -> PlannedStep {
     let StepPlan {
         index,
         name,
+        line,
         max_time_secs,
         clone,
         kind,
@@ -38,8 +39,10 @@ pub(super) fn step(step: &StepPlan, secrets: &Secrets) -> PlannedStep {
     PlannedStep {
         index: StepIndex(*index),
         name: printable(name),
+        line: *line,
         timeout: Duration::from_secs(*max_time_secs),
         depth: clone.depth.into(),
+        notes: Vec::new(),
         work,
     }
 }
@@ -90,6 +93,7 @@ fn script(step: ScriptStep) -> PlannedWork {
         image: name,
         script,
         after_script,
+        bounds: ScriptBounds::default(),
     })
 }
 
@@ -122,7 +126,7 @@ fn wasm(step: WasmStep, given: &Secrets) -> PlannedWork {
         }
     };
     if let (ModuleSource::Artifact { .. }, Some(secret)) = (&module, secrets.first()) {
-        return PlannedWork::Refused {
+        return PlannedWork::Impossible {
             why: "a module from an artifact may hold no secret: another step made it".to_owned(),
             line: secret.line,
         };
@@ -143,6 +147,7 @@ fn wasm(step: WasmStep, given: &Secrets) -> PlannedWork {
         clock,
         random,
         limits: asked(limits),
+        bounds: WasmBounds::default(),
     }))
 }
 
@@ -166,7 +171,7 @@ fn granted(asked: &[SecretGrant], given: &Secrets) -> Result<SecretGrants, Plann
             SecretDelivery::File => &mut granted.files,
         };
         kind.put(name.clone(), value.to_owned())
-            .map_err(|fault| PlannedWork::Refused {
+            .map_err(|fault| PlannedWork::Impossible {
                 why: fault.to_string(),
                 line: *line,
             })?;

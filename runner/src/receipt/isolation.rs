@@ -15,7 +15,7 @@ const NAMESPACES: [&str; 5] = ["mount", "ipc", "uts", "net", "pid"];
 const LANDLOCK_ABI_MIN: u32 = 3;
 
 /// What must stand around a step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Demand {
     /// Whatever this host allows.
@@ -23,6 +23,16 @@ pub enum Demand {
     Best,
     /// Everything; a step that would miss a piece does not run.
     Strict,
+}
+
+impl Demand {
+    /// As `runner.toml` calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Best => "best",
+            Self::Strict => "strict",
+        }
+    }
 }
 
 /// The walls around one step. Its process, the absence of capabilities and of new privileges, and limits

@@ -10,10 +10,12 @@ use cofferdam_protocol::job_spec::{
     RandomSpec, StepSpec, WasmSpec, WorkSpec,
 };
 
+use crate::ceiling::{Ceiling, Repository};
 use crate::checkout::Source;
-use crate::executor::{Asked, AskedLimits, ScriptWork};
+use crate::executor::{Asked, AskedLimits, ScriptBounds, ScriptWork, WasmBounds};
 use crate::job::plan::Plan;
 use crate::secrets::SecretGrants;
+use crate::step::hold::Hold;
 use crate::step::plan::{ModuleSource, PlannedStep, PlannedWasm, PlannedWork};
 use crate::text::printable;
 
@@ -32,7 +34,10 @@ pub enum BadOffer {
 }
 
 /// Checks an offer.
-pub fn plan(spec: JobSpec, remotes: &RemotePolicy) -> Result<Plan, BadOffer> {
+///
+/// What the ceiling does not allow is no reason to decline: the step is refused when its turn comes, before anything is
+/// fetched for it, so that its log says why.
+pub fn plan(spec: JobSpec, remotes: &RemotePolicy, ceiling: &Ceiling) -> Result<Plan, BadOffer> {
     spec.check_bounds()?;
     let JobSpec {
         attempt,
@@ -53,12 +58,24 @@ pub fn plan(spec: JobSpec, remotes: &RemotePolicy) -> Result<Plan, BadOffer> {
         reference,
         commit,
     } = checkout;
+    let named = Repository {
+        address: url.clone(),
+        name: repository.clone(),
+    };
     let url =
         RemoteUrl::parse(&url, remotes).map_err(|error| BadOffer::Remote(error.to_string()))?;
     let reference: RefName = reference
         .parse()
         .map_err(|error: BadRefName| BadOffer::Reference(error.to_string()))?;
-    let steps: Vec<PlannedStep> = steps.into_iter().map(step).collect();
+    let hold = Hold {
+        ceiling,
+        trust,
+        repository: Some(&named),
+    };
+    let steps: Vec<PlannedStep> = steps
+        .into_iter()
+        .map(|spec| hold.step(step(spec)))
+        .collect();
     let depth = steps.iter().map(|step| step.depth).max();
     Ok(Plan {
         attempt,
@@ -81,7 +98,7 @@ fn step(spec: StepSpec) -> PlannedStep {
     let StepSpec {
         index,
         name,
-        line: _,
+        line,
         max_time_secs,
         depth,
         work,
@@ -95,6 +112,7 @@ fn step(spec: StepSpec) -> PlannedStep {
             image,
             script,
             after_script,
+            bounds: ScriptBounds::default(),
         }),
         WorkSpec::Wasm(spec) => PlannedWork::Wasm(Box::new(wasm(spec))),
         WorkSpec::Unsupported { what, line } => PlannedWork::Unsupported {
@@ -105,8 +123,10 @@ fn step(spec: StepSpec) -> PlannedStep {
     PlannedStep {
         index,
         name: printable(&name),
+        line,
         timeout: Duration::from_secs(max_time_secs),
         depth: depth.into(),
+        notes: Vec::new(),
         work,
     }
 }
@@ -158,6 +178,7 @@ fn wasm(spec: WasmSpec) -> PlannedWasm {
             output_bytes,
             disk_bytes,
         },
+        bounds: WasmBounds::default(),
     }
 }
 

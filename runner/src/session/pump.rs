@@ -152,7 +152,7 @@ fn take_or_decline(session: &Session, spec: JobSpec) -> Act {
         Ok(slot) => slot,
         Err(no_slot) => return decline(attempt, fence, &no_slot.to_string()).into(),
     };
-    match from_wire::plan(spec, &session.remotes) {
+    match from_wire::plan(spec, &session.remotes, &session.ceiling) {
         Ok(plan) => Act {
             answer: Some(accept()),
             start: Some((plan, slot)),

@@ -7,7 +7,8 @@ use cofferdam_git::Depth;
 use cofferdam_pipeline::{Clock, Random};
 use cofferdam_protocol::StepIndex;
 
-use crate::executor::{Asked, AskedLimits, ScriptWork};
+use crate::ceiling::Refusals;
+use crate::executor::{Asked, AskedLimits, ScriptWork, WasmBounds};
 use crate::first_party::SCHEME as FIRST_PARTY;
 use crate::secrets::SecretGrants;
 
@@ -18,10 +19,14 @@ pub struct PlannedStep {
     pub index: StepIndex,
     /// For people, harmless.
     pub name: String,
+    /// The line of the pipeline file where it begins, from 1.
+    pub line: u32,
     /// Wall time.
     pub timeout: Duration,
     /// How much history its workspace has.
     pub depth: Depth,
+    /// What its log is told before it begins: where it gets less than it asked for.
+    pub notes: Vec<String>,
     /// What to execute.
     pub work: PlannedWork,
 }
@@ -33,6 +38,8 @@ pub enum PlannedWork {
     Script(ScriptWork),
     /// A WASI module of the commit.
     Wasm(Box<PlannedWasm>),
+    /// Something that this host allows to no such step.
+    Refused(Refusals),
     /// Something that whoever runs it has to give, and did not.
     Lacking {
         /// What, and how to give it.
@@ -41,7 +48,7 @@ pub enum PlannedWork {
         line: u32,
     },
     /// Something that the file may not ask for.
-    Refused {
+    Impossible {
         /// One sentence.
         why: String,
         /// Where the file asks for it.
@@ -81,6 +88,8 @@ pub struct PlannedWasm {
     pub random: Random,
     /// Asked limits.
     pub limits: AskedLimits,
+    /// What the ceiling says beside that.
+    pub bounds: WasmBounds,
 }
 
 /// Where a module comes from.

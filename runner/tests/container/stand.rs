@@ -16,7 +16,9 @@ use cofferdam_protocol::Origin;
 use cofferdam_runner::executor::container::{
     ContainerExecutor, ContainerLimits, ContainerSettings, EngineSettings, Network,
 };
-use cofferdam_runner::executor::{Executor as _, ExecutorError, ScriptWork, StepRun, Work};
+use cofferdam_runner::executor::{
+    Executor as _, ExecutorError, ScriptBounds, ScriptWork, StepRun, Work,
+};
 use cofferdam_runner::log::LogSink;
 use cofferdam_runner::receipt::Receipt;
 use cofferdam_runner::workspace::Workspace;
@@ -41,6 +43,7 @@ pub(crate) struct Stand {
     pub(crate) cancel: CancellationToken,
     pub(crate) timeout: Duration,
     pub(crate) env: BTreeMap<String, String>,
+    pub(crate) bounds: ScriptBounds,
     dir: tempfile::TempDir,
 }
 
@@ -77,6 +80,7 @@ impl Stand {
             cancel: CancellationToken::new(),
             timeout: PATIENCE,
             env: BTreeMap::from([("CI".to_owned(), "true".to_owned())]),
+            bounds: ScriptBounds::default(),
             dir,
         })
     }
@@ -107,6 +111,7 @@ impl Stand {
                 image: image.to_owned(),
                 script: lines(script),
                 after_script: lines(after),
+                bounds: self.bounds,
             }),
         };
         self.executor.run(run, &self.log).await
@@ -412,6 +417,7 @@ pub(crate) async fn run_for_ever(
             image: IMAGE.to_owned(),
             script: vec![line.to_owned()],
             after_script: Vec::new(),
+            bounds: ScriptBounds::default(),
         }),
     };
     drop(executor.run(run, log).await);

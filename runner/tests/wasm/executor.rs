@@ -10,7 +10,7 @@ use cofferdam_protocol::Origin;
 use cofferdam_runner::executor::repeat::{GuestClock, GuestRandom};
 use cofferdam_runner::executor::wasm::{WasmConfig, WasmExecutor};
 use cofferdam_runner::executor::{
-    Asked, AskedLimits, Executor as _, ExecutorError, StepRun, WasmWork, Work,
+    Asked, AskedLimits, Executor as _, ExecutorError, StepRun, WasmBounds, WasmWork, Work,
 };
 use cofferdam_runner::log::LogSink;
 use cofferdam_runner::receipt::{EndedBy, Receipt};
@@ -87,6 +87,7 @@ fn work(wasm: Vec<u8>) -> WasmWork {
         clock: GuestClock::Real,
         random: GuestRandom::Real,
         limits: AskedLimits::default(),
+        bounds: WasmBounds::default(),
     }
 }
 

@@ -12,12 +12,14 @@ use bollard::query_parameters::{
 use cofferdam_protocol::Origin;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::bounds::{self, Room};
 use super::cgroup::Cgroup;
 use super::exec::{self, Exec, Meter};
-use super::image::{self, ImageName};
+use super::image;
 use super::journal::Held;
 use super::spec::{Network, Spec};
-use super::{CLONE_DIR, ContainerExecutor, engine, shell};
+use super::{CLONE_DIR, ContainerExecutor, shell};
+use crate::ceiling::ImageName;
 use crate::executor::{ExecutorError, ScriptWork, StepRun};
 use crate::log::LogSink;
 use crate::receipt::{EndedBy, GrantRecord, LimitHit, Observer, Receipt};
@@ -48,13 +50,14 @@ pub(super) async fn run(
     log: &dyn LogSink,
 ) -> Result<Receipt, ExecutorError> {
     let started = Instant::now();
-    let image = ImageName::parse(&work.image)?;
+    let room = bounds::room(executor, &work.bounds)?;
+    let image = image::named(&work.image)?;
     check(work, run)?;
     let stop = Stop {
         run,
         deadline: started + run.timeout,
     };
-    let mut receipt = blank_receipt(executor, &image);
+    let mut receipt = blank_receipt(executor, &image, room.network);
     let image_id = tokio::select! {
         why = stop.wait() => {
             receipt.ended_by = why;
@@ -77,7 +80,7 @@ pub(super) async fn run(
         )
     })?;
     let ran = async {
-        let life = Life::begin(executor, run, work, (&mut held, &image_id)).await?;
+        let life = Life::begin(executor, run, (work, room), (&mut held, &image_id)).await?;
         life.run(&stop, log, &mut receipt).await
     }
     .await;
@@ -108,8 +111,8 @@ fn check(work: &ScriptWork, run: &StepRun<'_>) -> Result<(), ExecutorError> {
     Ok(())
 }
 
-fn blank_receipt(executor: &ContainerExecutor, image: &ImageName) -> Receipt {
-    let network = match executor.settings.network {
+fn blank_receipt(executor: &ContainerExecutor, image: &ImageName, given: Network) -> Receipt {
+    let network = match given {
         Network::Engine => "every host that the engine's default network reaches",
         Network::None => "none",
     };
@@ -118,7 +121,7 @@ fn blank_receipt(executor: &ContainerExecutor, image: &ImageName) -> Receipt {
         what: ".".to_owned(),
         refused: None,
     }];
-    if executor.settings.network == Network::Engine {
+    if given == Network::Engine {
         grants.push(GrantRecord {
             kind: "net",
             what: network.to_owned(),
@@ -180,6 +183,7 @@ struct Life<'a> {
     executor: &'a ContainerExecutor,
     run: &'a StepRun<'a>,
     work: &'a ScriptWork,
+    room: Room,
     container: String,
     id: String,
     cgroup: Cgroup,
@@ -190,24 +194,19 @@ impl<'a> Life<'a> {
     async fn begin(
         executor: &'a ContainerExecutor,
         run: &'a StepRun<'a>,
-        work: &'a ScriptWork,
+        (work, room): (&'a ScriptWork, Room),
         (held, image_id): (&mut Held, &str),
     ) -> Result<Self, ExecutorError> {
         let docker = executor.engine.docker();
         let facts = executor.engine.facts();
-        let (nofile, mut nproc) = engine::ulimits();
-        if !facts.has_limits {
-            // Better than nothing against a fork bomb. It counts all that this user's containers run.
-            nproc = nproc.min(u64::from(executor.settings.limits.pids));
-        }
         let spec = Spec {
             image_id,
             step: run.name,
             workspace: run.workspace.path(),
             mounts: run.mounts,
-            network: executor.settings.network,
-            limits: executor.settings.limits,
-            ulimits: (nofile, nproc),
+            network: room.network,
+            limits: room.limits,
+            ulimits: room.ulimits,
             has_selinux: facts.has_selinux,
         };
         let id = held
@@ -229,10 +228,11 @@ impl<'a> Life<'a> {
             executor,
             run,
             work,
+            room,
             container: held.name().to_owned(),
             id,
             cgroup,
-            meter: Meter::new(executor.settings.limits.output_bytes),
+            meter: Meter::new(room.limits.output_bytes),
         })
     }
 
@@ -245,7 +245,7 @@ impl<'a> Life<'a> {
         receipt: &mut Receipt,
     ) -> Result<(), ExecutorError> {
         receipt.process = Some(self.id.clone());
-        if self.executor.settings.network == Network::None {
+        if self.room.network == Network::None {
             say(
                 log,
                 "This step has no network: this runner gives none to containers",
@@ -291,7 +291,7 @@ impl<'a> Life<'a> {
             why = stop.wait() => Some(why),
             () = self.meter.over() => Some(EndedBy::Limit(LimitHit {
                 name: "output",
-                allowed: self.executor.settings.limits.output_bytes,
+                allowed: self.room.limits.output_bytes,
                 unit: "bytes",
             })),
         };
@@ -321,7 +321,7 @@ impl<'a> Life<'a> {
         Ok(stopped.unwrap_or(if ran_out && status != 0 {
             EndedBy::Limit(LimitHit {
                 name: "memory",
-                allowed: self.executor.settings.limits.memory_bytes,
+                allowed: self.room.limits.memory_bytes,
                 unit: "bytes",
             })
         } else {

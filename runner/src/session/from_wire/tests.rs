@@ -62,7 +62,7 @@ fn wasm_spec() -> WasmSpec {
 fn check(change: impl FnOnce(&mut JobSpec)) -> Option<String> {
     let mut spec = spec();
     change(&mut spec);
-    plan(spec, &RemotePolicy::default())
+    plan(spec, &RemotePolicy::default(), &Ceiling::default())
         .err()
         .map(|error| error.to_string())
 }
@@ -181,10 +181,68 @@ fn a_job_fetches_the_most_history_that_one_of_its_steps_wants() {
                 ..one.clone()
             })
             .collect();
-        let plan = plan(spec, &RemotePolicy::default()).unwrap();
+        let plan = plan(spec, &RemotePolicy::default(), &Ceiling::default()).unwrap();
         assert_eq!(plan.source.depth, fetched);
         let each: Vec<Depth> = plan.steps.iter().map(|step| step.depth).collect();
         let wanted: Vec<Depth> = depths.into_iter().map(Depth::from).collect();
         assert_eq!(each, wanted);
     }
+}
+
+/// What the first step of an offer becomes under a ceiling: nothing, or why it is refused.
+fn refused(text: &str, change: impl FnOnce(&mut JobSpec)) -> Option<String> {
+    let path = std::path::Path::new("runner.toml");
+    let config = crate::config::Config::parse(text, path).unwrap();
+    let mut spec = spec();
+    change(&mut spec);
+    let plan = plan(spec, &RemotePolicy::default(), &config.ceiling).unwrap();
+    match &plan.steps[0].work {
+        PlannedWork::Refused(refusals) => Some(refusals.to_string()),
+        _ => None,
+    }
+}
+
+#[test]
+fn an_offer_is_held_to_the_ceiling_of_its_trust() {
+    let stranger = |spec: &mut JobSpec| spec.trust = Trust::Untrusted;
+    assert_eq!(refused("", |_| {}), None);
+    let why = refused("", stranger).unwrap();
+    assert!(
+        why.starts_with("line 3: executor `script` is refused"),
+        "{why}"
+    );
+    let module = |spec: &mut JobSpec| {
+        spec.trust = Trust::Untrusted;
+        spec.steps[0].work = WorkSpec::Wasm(wasm_spec());
+    };
+    assert_eq!(refused("", module), None);
+    assert_eq!(
+        refused("[untrusted]\nread = ['docs']\n", module).unwrap(),
+        "line 6: read grant `src` is refused: it is not on this host's list for untrusted builds (`read`, runner.toml line 2)"
+    );
+}
+
+#[test]
+fn a_repository_that_the_ceiling_does_not_name_has_no_step_that_may_run() {
+    let ceiling = "[trusted]\nrepositories = ['https://git.example/team/*']\n";
+    assert_eq!(
+        refused(ceiling, |_| {}).unwrap(),
+        "repository `https://git.example/demo.git` is refused: it is not on this host's list for trusted builds (`repositories`, runner.toml line 2)"
+    );
+    let url =
+        |spec: &mut JobSpec| spec.checkout.url = "https://git.example/team/demo.git".to_owned();
+    assert_eq!(refused(ceiling, url), None);
+    let escaped = |spec: &mut JobSpec| {
+        spec.checkout.url = "https://git.example/team/%2e%2e/demo.git".to_owned();
+    };
+    assert!(refused(ceiling, escaped).is_some());
+}
+
+#[test]
+fn pushes_that_have_to_be_signed_are_not_run_unchecked() {
+    let why = refused("[trusted]\npush_keys = []\n", |_| {}).unwrap();
+    assert!(
+        why.starts_with("push is refused: it has to be signed"),
+        "{why}"
+    );
 }
