@@ -183,6 +183,7 @@ fn standard_input_is_a_file_too() -> Result<()> {
       |
     1 | pipelines: {default: []}
       |             ^^^^^^^
+      = help: put at least one item below it: `- step:`
 
     standard input: 1 error, no warnings
     "#);

@@ -16,7 +16,7 @@ use landlock::{
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
 use super::super::tree::open_same;
-use crate::executor::wasm::link::{MountWhat, StepSpec, Walls};
+use crate::executor::wasm::link::{Mount, MountWhat, StepSpec, Walls};
 use crate::grant::TREE;
 
 /// The newest version whose rights we ask for. What a kernel does not know it leaves out.
@@ -31,19 +31,25 @@ pub(in super::super) fn restrict_step(spec: &StepSpec) -> io::Result<Option<u32>
         rules.push(PathBeneath::new(open(Path::new(TREE))?, AccessFs::ReadDir));
     }
     for mount in &spec.mounts {
-        let MountWhat::Granted { host, is_writable } = &mount.what else {
-            continue;
-        };
-        let opened = match spec.walls {
-            Walls::Tree => open(&mount.at)?,
-            Walls::Process => open_same(host)?,
-        };
-        rules.push(PathBeneath::new(
-            opened,
-            rights(*is_writable, host.is_directory),
-        ));
+        rules.extend(rule(mount, spec.walls)?);
     }
     restrict(rules)
+}
+
+/// What a mount adds to what may be touched; nothing for what hides something.
+fn rule(mount: &Mount, walls: Walls) -> io::Result<Option<PathBeneath<OwnedFd>>> {
+    let (opened, rights) = match &mount.what {
+        MountWhat::Granted { host, is_writable } => {
+            let opened = match walls {
+                Walls::Tree => open(&mount.at)?,
+                Walls::Process => open_same(host)?,
+            };
+            (opened, rights(*is_writable, host.is_directory))
+        }
+        MountWhat::Secrets(_) => (open(&mount.at)?, rights(false, true)),
+        MountWhat::Hidden { .. } => return Ok(None),
+    };
+    Ok(Some(PathBeneath::new(opened, rights)))
 }
 
 /// Takes away every path.
