@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use cofferdam_pipeline::PIPELINE_FILE_NAMES;
+use rustix::fs::{Mode, OFlags};
 
 use crate::text::printable;
 
@@ -30,13 +31,25 @@ impl PipelineFile {
         let (name, source) = if path == Path::new("-") {
             ("standard input".to_owned(), bounded(io::stdin().lock()))
         } else {
-            let source = File::open(path).and_then(bounded);
+            let source = open(path).and_then(bounded);
             (path.display().to_string(), source)
         };
         match source {
             Ok(source) => Ok(Self { name, source }),
             Err(error) => Err(format!("{}: {error}", printable(&name))),
         }
+    }
+}
+
+/// Opens a regular file and nothing else: what a repository put in its place, a FIFO or a device, could be waited for
+/// or read for ever.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    match file.metadata()?.file_type() {
+        kind if kind.is_file() => Ok(file),
+        kind if kind.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        _ => Err(io::Error::other("it is not a regular file")),
     }
 }
 
@@ -79,4 +92,28 @@ fn repository_root(here: &Path) -> PathBuf {
         root.push("..");
     }
     PathBuf::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{CWD, FileType, mknodat};
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_without_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo.yml");
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let link = dir.path().join("link.yml");
+        std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+        for (path, expected) in [
+            (fifo.as_path(), "it is not a regular file"),
+            (&link, "it is not a regular file"),
+            (dir.path(), "is a directory"),
+        ] {
+            let error = PipelineFile::read(path).unwrap_err();
+            assert!(error.ends_with(expected), "{error}");
+        }
+    }
 }

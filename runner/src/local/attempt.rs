@@ -72,6 +72,8 @@ impl Attempt {
             }
             let result = self.step(plan).await;
             let (outcome, why) = outcome::told(&plan.kind, &result);
+            // It may quote a step, for example the names of its files.
+            let why = self.masks.text(&why);
             let end = Said::StepEnded { at, outcome, why };
             if self.said.send(end).await.is_err() || outcome != StepOutcome::Passed {
                 return;

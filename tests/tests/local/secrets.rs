@@ -79,6 +79,23 @@ fn a_secret_that_was_not_given_ends_the_step_and_says_how_to_give_it() -> Result
 }
 
 #[test]
+fn the_reason_why_a_step_did_not_run_quotes_no_secret() -> Result<()> {
+    let laptop = Laptop::new()?;
+    let file = module("read: [.]").replace("hello", VALUE);
+    laptop.repository.write("bitbucket-pipelines.yml", file)?;
+    laptop.repository.commit("Begin")?;
+    laptop
+        .repository
+        .write("../secrets", format!("TOKEN={VALUE}\n"))?;
+    for arguments in [["--plain", "--secrets"], ["--events=json", "--secrets"]] {
+        let ran = laptop.run(&["run", arguments[0], arguments[1], "../secrets"])?;
+        ensure!(ran.shown.contains("ci/$TOKEN.wasm"), "{ran:?}");
+        is_nowhere(&laptop, &ran.shown)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn a_container_finds_every_secret_and_its_log_shows_their_names() -> Result<()> {
     let laptop = Laptop::new()?;
     if let Some(why) = laptop.lacks_engine() {

@@ -23,6 +23,15 @@ pub(super) fn prepare(root: &Path, is_of_all_steps: bool) -> anyhow::Result<Path
             bail!("{} is not a directory", place.display());
         }
     }
+    // Every run leaves that file, so without it these are somebody's own.
+    if !output.join(".gitignore").exists() {
+        for place in [&logs, &artifacts] {
+            if fs::read_dir(place).is_ok_and(|mut entries| entries.next().is_some()) {
+                let place = place.display();
+                bail!("{place} was not made by a run, which would remove it; move it away");
+            }
+        }
+    }
     let made = || {
         fs::create_dir_all(&output)?;
         ignore(&output)?;
@@ -85,6 +94,19 @@ mod tests {
         );
         prepare(root.path(), true).unwrap();
         assert!(logs.exists() && !artifacts.exists());
+    }
+
+    #[test]
+    fn what_no_run_has_made_is_not_removed() {
+        for name in ["logs", "artifacts"] {
+            let root = TempDir::new().unwrap();
+            let precious = root.path().join(".cofferdam").join(name).join("precious");
+            fs::create_dir_all(precious.parent().unwrap()).unwrap();
+            fs::write(&precious, "").unwrap();
+            let error = prepare(root.path(), true).unwrap_err();
+            assert!(error.to_string().contains("move it away"), "{error}");
+            assert!(precious.exists());
+        }
     }
 
     #[test]
