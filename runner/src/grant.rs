@@ -97,6 +97,19 @@ pub struct HostFile {
 }
 
 impl HostFile {
+    /// Opens it as a place, and makes sure that it is the one that was looked at.
+    pub fn open(&self) -> io::Result<OwnedFd> {
+        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let opened = openat2(CWD, &self.path, flags, Mode::empty(), resolve)?;
+        let stat = rustix::fs::fstat(&opened)?;
+        if (stat.st_dev, stat.st_ino) == (self.device, self.inode) {
+            Ok(opened)
+        } else {
+            Err(io::Error::other("it is not what it was a moment ago"))
+        }
+    }
+
     /// Notes which file or directory this is.
     pub fn of(file: &File) -> io::Result<Self> {
         let meta = file.metadata()?;

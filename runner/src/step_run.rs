@@ -93,6 +93,9 @@ pub struct StepRunArgs {
     /// Standard output and standard error together, for example 10MiB [default: 1TiB]
     #[arg(long, value_name = "N", value_parser = quantity::size)]
     output: Option<u64>,
+    /// Files: the largest one, and all that are written together, for example 1GiB [default: 4GiB]
+    #[arg(long, value_name = "N", value_parser = quantity::size)]
+    disk: Option<u64>,
     /// What must stand around it: `best`, all walls that this host allows; or `strict`, every wall that
     /// there is, or it does not run
     #[arg(long, value_name = "LEVEL", default_value = "best", value_parser = isolation)]

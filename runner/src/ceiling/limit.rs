@@ -18,7 +18,7 @@ pub enum LimitName {
     Time,
     /// Standard output and standard error together.
     Output,
-    /// The largest file that a module may make.
+    /// The largest file that a module may make, and what all that it writes may take together.
     Disk,
     /// Processes and threads at once.
     Processes,

@@ -11,6 +11,7 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstatvfs, openat, statat};
@@ -48,8 +49,11 @@ struct Used {
 }
 
 /// A watch over the directories that one step may write to.
+#[derive(Clone, Debug)]
+pub struct DiskWatch(Arc<Watched>);
+
 #[derive(Debug)]
-pub struct DiskWatch {
+struct Watched {
     roots: Vec<OwnedFd>,
     limit: DiskLimit,
     /// What was there before the step.
@@ -59,20 +63,59 @@ pub struct DiskWatch {
 }
 
 impl DiskWatch {
-    /// Looks at what is there before a step begins. Blocks: a tree of a hundred thousand files takes a tenth of a second.
-    pub fn begin(roots: Vec<OwnedFd>, limit: DiskLimit) -> io::Result<Self> {
+    /// Looks at what is there before a step begins. A tree of a hundred thousand files takes a tenth of a second.
+    pub async fn begin(roots: Vec<OwnedFd>, limit: DiskLimit) -> io::Result<Self> {
+        let watched = blocking(move || Watched::begin(roots, limit)).await?;
+        Ok(Self(Arc::new(watched?)))
+    }
+
+    /// Waits until the step has written too much: for ever, for one that does not, and where nothing is watched.
+    /// Cancelling it is harmless.
+    pub async fn exceeded(watch: Option<&Self>) -> LimitHit {
+        let Some(Self(watched)) = watch else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::time::sleep(PAUSE_MIN).await;
+            let start = Instant::now();
+            if let Some(hit) = Self::ask(watched, Watched::look).await {
+                return hit;
+            }
+            tokio::time::sleep(start.elapsed() * PAUSE_PER_LOOK).await;
+        }
+    }
+
+    /// What to say of a step that has ended by itself.
+    pub async fn at_the_end(&self) -> Option<LimitHit> {
+        Self::ask(&self.0, Watched::at_the_end).await
+    }
+
+    async fn ask(
+        watched: &Arc<Watched>,
+        question: impl FnOnce(&Watched) -> Option<LimitHit> + Send + 'static,
+    ) -> Option<LimitHit> {
+        let watched = Arc::clone(watched);
+        // A panic in there is told where it happens.
+        blocking(move || question(&watched)).await.ok().flatten()
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)
+}
+
+impl Watched {
+    fn begin(roots: Vec<OwnedFd>, limit: DiskLimit) -> io::Result<Self> {
+        // What is there before the step was not written by it.
+        let no_limit = Used {
+            bytes: u64::MAX,
+            inodes: u64::MAX,
+        };
         let mut before = Used::default();
         for root in &roots {
-            // No limit here: what is there before the step was not written by it.
-            look(
-                root.as_fd(),
-                &mut before,
-                Used {
-                    bytes: u64::MAX,
-                    inodes: u64::MAX,
-                },
-            )
-            .map_err(Deep::into)?;
+            look(root.as_fd(), &mut before, no_limit).map_err(Deep::into)?;
         }
         let free_before = roots.iter().map(free).collect();
         Ok(Self {
@@ -83,24 +126,8 @@ impl DiskWatch {
         })
     }
 
-    /// Waits until the step has written too much. Never returns for one that does not. Cancelling it is harmless.
-    pub async fn exceeded(self: &std::sync::Arc<Self>) -> LimitHit {
-        loop {
-            let watch = std::sync::Arc::clone(self);
-            let start = Instant::now();
-            tokio::time::sleep(PAUSE_MIN).await;
-            let looked = tokio::task::spawn_blocking(move || watch.look()).await;
-            if let Ok(Some(hit)) = looked {
-                return hit;
-            }
-            let took = start.elapsed().saturating_sub(PAUSE_MIN);
-            tokio::time::sleep(took * PAUSE_PER_LOOK).await;
-        }
-    }
-
-    /// What to say of a step that has ended by itself. Looks only where so much is gone from a file system that the
-    /// step can have passed its limit since the last look. Blocks.
-    pub fn at_the_end(&self) -> Option<LimitHit> {
+    /// Looks only where so much is gone from a file system that the step can have passed its limit since the last look.
+    fn at_the_end(&self) -> Option<LimitHit> {
         let is_possible = self
             .roots
             .iter()
@@ -221,7 +248,6 @@ fn open_dir(dir: BorrowedFd<'_>, name: &CString) -> Option<Dir> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::Arc;
 
     use super::*;
 
@@ -230,9 +256,9 @@ mod tests {
         inodes: 100,
     };
 
-    fn watch(dir: &Path) -> Arc<DiskWatch> {
+    fn watch(dir: &Path) -> Watched {
         let root = std::fs::File::open(dir).unwrap();
-        Arc::new(DiskWatch::begin(vec![root.into()], LIMIT).unwrap())
+        Watched::begin(vec![root.into()], LIMIT).unwrap()
     }
 
     fn write(path: &Path, bytes: usize) {
@@ -282,10 +308,10 @@ mod tests {
             inodes: 10_000,
             ..LIMIT
         };
-        let watch = Arc::new(DiskWatch {
+        let watch = Watched {
             limit: generous,
-            ..Arc::into_inner(watch).unwrap()
-        });
+            ..watch
+        };
         std::fs::create_dir_all(dir.path().join(deep)).unwrap();
         let expected = hit("directory depth", DEPTH_MAX as u64, "directories");
         assert_eq!(watch.look(), Some(expected));
@@ -304,8 +330,8 @@ mod tests {
     #[tokio::test]
     async fn a_step_that_writes_too_much_is_noticed_while_it_writes() {
         let dir = tempfile::tempdir().unwrap();
-        let watch = watch(dir.path());
-        let exceeded = tokio::spawn(async move { watch.exceeded().await });
+        let watch = DiskWatch(Arc::new(watch(dir.path())));
+        let exceeded = tokio::spawn(async move { DiskWatch::exceeded(Some(&watch)).await });
         tokio::task::yield_now().await;
         assert!(!exceeded.is_finished());
         write(&dir.path().join("large"), 3 * 1024 * 1024);

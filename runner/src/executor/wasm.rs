@@ -61,7 +61,7 @@ pub const MEMORY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 pub const OUTPUT_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
 /// Most output of a step, in bytes.
 pub const OUTPUT_BYTES_MAX: u64 = 1024 * 1024 * 1024 * 1024;
-/// Largest file that a step may make where it does not say, in bytes.
+/// What a step may write where it does not say, in bytes: its largest file, and all together.
 pub const DISK_BYTES_DEFAULT: u64 = 4 * 1024 * 1024 * 1024;
 
 /// Becomes the process from which all confined ones are cloned. To be called first thing in `main`, before any
@@ -143,7 +143,7 @@ pub struct Limits {
     pub time: Duration,
     /// Standard output and standard error together.
     pub output_bytes: u64,
-    /// Largest file.
+    /// Largest file, and all files that it writes together.
     pub disk_bytes: u64,
 }
 

@@ -69,6 +69,7 @@ fn limits(args: &StepRunArgs) -> BTreeMap<LimitName, u64> {
             LimitName::Output,
             Some(args.output.unwrap_or(OUTPUT_BYTES_MAX)),
         ),
+        (LimitName::Disk, args.disk),
     ];
     asked
         .into_iter()

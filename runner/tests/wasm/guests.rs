@@ -313,6 +313,35 @@ pub(super) fn size(path: &str) -> Vec<u8> {
     )
 }
 
+/// Makes one file of 64 KiB after the other, for ever; exits with the errno of one that it cannot make.
+pub(super) fn fill() -> Vec<u8> {
+    let letters: String = (0..4)
+        .map(|place| {
+            let (at, shift) = (512 + place, 4 * place);
+            format!(
+                "(i32.store8 (i32.const {at}) (i32.add (i32.const 97)
+                   (i32.and (i32.shr_u (global.get $n) (i32.const {shift})) (i32.const 15))))"
+            )
+        })
+        .collect();
+    command(
+        &["path_open", "fd_write", "fd_close", "proc_exit"],
+        "(global $n (mut i32) (i32.const 0)) (global $errno (mut i32) (i32.const 0))
+         (data (memory 0) (i32.const 16) \"\\00\\00\\00\\00\\00\\00\\01\\00\")",
+        &format!(
+            "(drop (memory.grow (i32.const 1)))
+             (loop $again {letters}
+               (global.set $errno (call $path_open (i32.const 3) (i32.const 0) (i32.const 512) (i32.const 4)
+                 (i32.const 1) (i64.const 64) (i64.const 64) (i32.const 0) (i32.const 0)))
+               (if (global.get $errno) (then (call $proc_exit (global.get $errno))))
+               (drop (call $fd_write (i32.load (i32.const 0)) (i32.const 16) (i32.const 1) (i32.const 8)))
+               (drop (call $fd_close (i32.load (i32.const 0))))
+               (global.set $n (i32.add (global.get $n) (i32.const 1)))
+               (br $again))"
+        ),
+    )
+}
+
 /// Makes a file of that many bytes that holds nothing; exits with the errno.
 pub(super) fn sparse(path: &str, bytes: u64) -> Vec<u8> {
     let length = path.len();

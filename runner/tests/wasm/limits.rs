@@ -81,6 +81,19 @@ fn a_receipt_tells_what_was_used() {
 }
 
 #[test]
+fn many_files_together_are_bounded_as_one_is() {
+    let stand = Stand::new();
+    let options = ["--write", "files::/", "--disk", "4MiB", "--time", "60s"];
+    let did = stand.run(&guests::fill(), &options, &[]);
+    assert_eq!(did.end(), "124 limit", "{}", did.stderr);
+    assert_eq!(did.receipt["limit"]["name"], "disk", "{}", did.receipt);
+    // Control: with room it goes on until its time is over.
+    let options = ["--write", "files::/", "--disk", "1GiB", "--time", "2s"];
+    let did = stand.run(&guests::fill(), &options, &[]);
+    assert_eq!(did.end(), "124 timeout", "{}", did.stderr);
+}
+
+#[test]
 fn a_guest_cannot_make_a_file_without_end_nor_open_files_without_end() {
     let stand = Stand::new();
     let options = ["--write", "files::/"];

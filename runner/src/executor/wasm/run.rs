@@ -21,6 +21,7 @@ use super::link::{
 use super::pool::Pool;
 use super::{CLONE_DIR, GuestRun, Home, infrastructure, ours, secret_files, too_weak, user};
 use crate::executor::ExecutorError;
+use crate::executor::disk::{DiskLimit, DiskWatch};
 use crate::grant::{ASIDE, Access, PathGrant, TREE};
 use crate::log::LogSink;
 use crate::process::{Mode, Process, describe, one_line};
@@ -30,6 +31,9 @@ use crate::receipt::{EndedBy, LimitHit};
 /// How long a process may take to go once it has reported its end, and how long its last words may take
 /// to reach the log once it was killed.
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Most files and directories that a step may make: a large tree of dependencies has some hundred thousand.
+const INODES_MAX: u64 = 1_000_000;
 
 /// What is read from a step at once, in bytes: one frame of a busy guest and its header.
 const READ_BYTES: usize = 72 * 1024;
@@ -66,6 +70,7 @@ pub(super) async fn run(
     let spec = encode_spec(&spec(guest, front, walls)).map_err(|error| {
         ExecutorError::User("the step is too large".to_owned(), Some(error.into()))
     })?;
+    let disk = watch_disk(guest).await?;
     let start = Instant::now();
     let launched = match walls {
         Walls::Tree => pool.take().await,
@@ -84,7 +89,7 @@ pub(super) async fn run(
     };
     let handles = [native.as_fd(), guest.stdin.as_fd()];
     let conversation = relay.converse(link, &spec, handles);
-    let end = watch(guest, &mut process, conversation).await;
+    let end = watch(guest, disk.as_ref(), &mut process, conversation).await;
     let memory_peak_bytes = process.memory_peak_bytes().or(end.memory_peak_bytes);
     let ended = let_go(&mut process).await?;
     let ended_by = match end.what {
@@ -95,6 +100,13 @@ pub(super) async fn run(
             "it {FORBIDDEN_CALL}; no honest module can, so it had broken out of WebAssembly"
         )),
         What::Vanished(why) => return Err(vanished(&process, &ended, &why)),
+    };
+    let ended_by = match (ended_by, disk) {
+        (EndedBy::Exit(status), Some(disk)) => disk
+            .at_the_end()
+            .await
+            .map_or(EndedBy::Exit(status), EndedBy::Limit),
+        (ended_by, _) => ended_by,
     };
     Ok(Attempt::Ran(Ran {
         ended_by,
@@ -122,8 +134,31 @@ struct End {
     memory_peak_bytes: Option<u64>,
 }
 
+/// A watch over the directories that it may write to, if there are any.
+async fn watch_disk(guest: &GuestRun<'_>) -> Result<Option<DiskWatch>, ExecutorError> {
+    let failed = |error| infrastructure("what the step may write cannot be watched", error);
+    let paths = guest.grants.paths.iter();
+    let roots = paths
+        .filter(|grant| grant.wanted.access == Access::Write && grant.host.is_directory)
+        .map(|grant| grant.host.open())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(failed)?;
+    if roots.is_empty() {
+        return Ok(None);
+    }
+    let limit = DiskLimit {
+        bytes: guest.limits.disk_bytes,
+        inodes: INODES_MAX,
+    };
+    DiskWatch::begin(roots, limit)
+        .await
+        .map(Some)
+        .map_err(failed)
+}
+
 async fn watch(
     guest: &GuestRun<'_>,
+    disk: Option<&DiskWatch>,
     process: &mut Process,
     conversation: impl Future<Output = What>,
 ) -> End {
@@ -134,6 +169,7 @@ async fn watch(
         () = guest.cancel.cancelled() => EndedBy::Cancel,
         what = &mut conversation => return End { what, memory_peak_bytes: None },
         () = tokio::time::sleep(time) => EndedBy::Timeout(time),
+        hit = DiskWatch::exceeded(disk) => EndedBy::Limit(hit),
     };
     let memory_peak_bytes = process.memory_peak_bytes();
     process.kill();

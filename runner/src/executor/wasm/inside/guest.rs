@@ -19,7 +19,6 @@ use super::limiter::{LimitReached, Limiter};
 use super::native::Native;
 use super::repeat;
 use super::stdio::{Input, Output};
-use super::tree::open_same;
 use crate::executor::wasm::engine::{Purpose, engine};
 use crate::executor::wasm::link::{Front, Kind, Preopen, StepReport, StepSpec, Walls};
 
@@ -108,7 +107,7 @@ fn host_path(
     let Some(MountWhat::Granted { host, .. }) = granted.map(|mount| &mount.what) else {
         return Err(std::io::Error::other("a preopen without a grant"));
     };
-    let open = open_same(host)?;
+    let open = host.open()?;
     let path = PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()));
     Ok((path, Some(open)))
 }

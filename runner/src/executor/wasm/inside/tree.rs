@@ -157,7 +157,7 @@ fn take(
     maps: &mut IdMaps,
 ) -> Result<OwnedFd, TreeError> {
     let taking = || format!("taking `{}`", host.path.display());
-    let opened = open_same(host).doing(taking)?;
+    let opened = host.open().doing(taking)?;
     let copy = copy_mount(opened.as_fd()).doing(taking)?;
     let map = match maps {
         Some(_) if let Some(prepared) = prepared(host.owner) => Some(prepared),
@@ -185,24 +185,6 @@ fn copy_mount(opened: BorrowedFd<'_>) -> rustix::io::Result<OwnedFd> {
     match open_tree(opened, "", flags) {
         Err(Errno::INVAL) => open_tree(opened, "", flags | OpenTreeFlags::AT_RECURSIVE),
         copied => copied,
-    }
-}
-
-/// Opens a file or directory of the host and makes sure that it is the one that the runner looked at.
-pub(super) fn open_same(host: &HostFile) -> io::Result<OwnedFd> {
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let opened = openat2(
-        CWD,
-        &host.path,
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-        resolve,
-    )?;
-    let stat = fstat(&opened)?;
-    if (stat.st_dev, stat.st_ino) == (host.device, host.inode) {
-        Ok(opened)
-    } else {
-        Err(io::Error::other("it is not what it was a moment ago"))
     }
 }
 

@@ -15,7 +15,6 @@ use landlock::{
 };
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
-use super::super::tree::open_same;
 use crate::executor::wasm::link::{Mount, MountWhat, StepSpec, Walls};
 use crate::grant::TREE;
 
@@ -42,7 +41,7 @@ fn rule(mount: &Mount, walls: Walls) -> io::Result<Option<PathBeneath<OwnedFd>>>
         MountWhat::Granted { host, is_writable } => {
             let opened = match walls {
                 Walls::Tree => open(&mount.at)?,
-                Walls::Process => open_same(host)?,
+                Walls::Process => host.open()?,
             };
             (opened, rights(*is_writable, host.is_directory))
         }
