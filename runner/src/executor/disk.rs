@@ -8,7 +8,7 @@
 //! What is looked at was written by an attacker: no link is followed, no file is opened, and the search ends where
 //! the limit is passed.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -205,7 +205,7 @@ impl Deep {
 /// Adds up what a tree takes, until it is more than `allowed`. What vanishes meanwhile, or may not be read, takes
 /// nothing.
 fn look(root: BorrowedFd<'_>, used: &mut Used, allowed: Used) -> Result<(), Deep> {
-    let mut levels = vec![Dir::read_from(root)?];
+    let mut levels = vec![open_dir(root, c".")?];
     while let Some(level) = levels.last_mut() {
         let Some(entry) = level.read() else {
             levels.pop();
@@ -229,7 +229,7 @@ fn look(root: BorrowedFd<'_>, used: &mut Used, allowed: Used) -> Result<(), Deep
         if used.bytes > allowed.bytes || used.inodes > allowed.inodes {
             return Ok(());
         }
-        if is_directory && let Some(inner) = open_dir(here, &name) {
+        if is_directory && let Ok(inner) = open_dir(here, &name) {
             if levels.len() >= DEPTH_MAX {
                 return Err(Deep::TooDeep);
             }
@@ -239,10 +239,9 @@ fn look(root: BorrowedFd<'_>, used: &mut Used, allowed: Used) -> Result<(), Deep
     Ok(())
 }
 
-fn open_dir(dir: BorrowedFd<'_>, name: &CString) -> Option<Dir> {
+fn open_dir(dir: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<Dir> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
-    let opened = openat(dir, name, flags, Mode::empty()).ok()?;
-    Dir::new(opened).ok()
+    Dir::new(openat(dir, name, flags, Mode::empty())?)
 }
 
 #[cfg(test)]
@@ -257,8 +256,9 @@ mod tests {
     };
 
     fn watch(dir: &Path) -> Watched {
-        let root = std::fs::File::open(dir).unwrap();
-        Watched::begin(vec![root.into()], LIMIT).unwrap()
+        // Opened as grants are: as a mere place.
+        let root = rustix::fs::open(dir, OFlags::PATH, Mode::empty()).unwrap();
+        Watched::begin(vec![root], LIMIT).unwrap()
     }
 
     fn write(path: &Path, bytes: usize) {
