@@ -2,7 +2,7 @@
 //! step's behalf. The step's own process makes no socket and never holds one that leads out of the host.
 //!
 //! Comes from `executor` with a step's network grants; one [`Broker`] serves one step over one socket pair,
-//! and what it did ends in the step's receipt as a [`NetworkUse`]. The peer is assumed to be in the hands
+//! and what it did ends in the step's receipt as a [`NetworkUse`](crate::receipt::network::NetworkUse). The peer is assumed to be in the hands
 //! of an attacker who knows this source: each length, name, header and address that it sends is checked.
 //!
 //! | file | what |
@@ -25,7 +25,7 @@ pub mod budget;
 pub mod caller;
 mod dial;
 pub mod policy;
-pub mod record;
+mod record;
 pub mod resolve;
 pub mod wire;
 
@@ -42,7 +42,6 @@ use rustls::ClientConfig;
 pub use self::broker::Broker;
 pub use self::budget::EgressLimits;
 pub use self::policy::{AddressPolicy, NetGrant};
-pub use self::record::{HostUse, NetworkUse, Refused};
 pub use self::resolve::NameServers;
 
 use self::dial::Dialer;

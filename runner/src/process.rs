@@ -5,6 +5,7 @@
 //! not started from here.
 
 mod reap;
+pub mod rights;
 
 use std::ffi::OsStr;
 use std::io::{self, Read as _};

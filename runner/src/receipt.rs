@@ -3,8 +3,11 @@
 //! Executors fill it in; `json` writes it down for the hub and for `step run --receipt`.
 
 pub mod json;
+pub mod network;
 
 use std::time::Duration;
+
+use self::network::NetworkUse;
 
 /// How a step ended. The exit status alone cannot say: a guest may use any of them itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +78,8 @@ pub struct Receipt {
     pub memory_peak_bytes: Option<(u64, Observer)>,
     /// Bytes the step wrote to its two outputs.
     pub output_bytes: u64,
+    /// What it used of the network; `None` where it had none.
+    pub network: Option<NetworkUse>,
     /// The walls that stood around it, in words: what this host allowed.
     pub isolation: String,
     /// The process id of the step, or the container's id, as the host knows it.

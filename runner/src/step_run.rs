@@ -19,13 +19,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use ipnet::IpNet;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use self::receipt_file::ReceiptFile;
 use self::terminal::Outputs;
+use crate::egress::policy::BadOrigin;
+use crate::egress::{EgressConfig, NetGrant};
 use crate::executor::wasm::{
-    DISK_BYTES_DEFAULT, GuestRun, Home, Limits, MEMORY_BYTES_DEFAULT, MODULE_BYTES_MAX, NO_NETWORK,
+    DISK_BYTES_DEFAULT, GuestRun, Home, Limits, MEMORY_BYTES_DEFAULT, MODULE_BYTES_MAX,
     OUTPUT_BYTES_MAX, WasmConfig, WasmExecutor,
 };
 use crate::executor::{AskedLimits, ExecutorError};
@@ -67,9 +70,13 @@ pub struct StepRunArgs {
     /// Let it read and write a file or directory
     #[arg(long, value_name = "HOST[::GUEST]")]
     write: Vec<String>,
-    /// Let it reach an origin, for example `https://api.example.com` (not available in this version)
+    /// Let it reach an origin: `https://HOST[:PORT]` or `http://HOST[:PORT]` with requests, `tcp://HOST:PORT`
+    /// with a connection. Names are exact, and must point to a public address
     #[arg(long, value_name = "ORIGIN")]
     net: Vec<String>,
+    /// Let granted origins point into a range that is not public, for example `127.0.0.1/32` for this host
+    #[arg(long, value_name = "RANGE")]
+    net_private: Vec<IpNet>,
     /// Set one variable of its environment, which is empty otherwise
     #[arg(long, value_name = "K=V", value_parser = variable)]
     env: Vec<(String, String)>,
@@ -209,6 +216,15 @@ impl From<ExecutorError> for Failure {
 fn attempt(args: StepRunArgs, cache_dir: &Path) -> Result<Done, Failure> {
     let limits = limits(&args)?;
     let grants = grants(&args)?;
+    let net = args
+        .net
+        .iter()
+        .map(|text| origin(text))
+        .collect::<Result<_, _>>()?;
+    let egress = EgressConfig {
+        allowed_private: args.net_private,
+        ..EgressConfig::default()
+    };
     let module = read_module(&args.module).map_err(Failure::error)?;
     let stdin = io::stdin()
         .as_fd()
@@ -228,6 +244,7 @@ fn attempt(args: StepRunArgs, cache_dir: &Path) -> Result<Done, Failure> {
             .collect(),
         env: BTreeMap::from_iter(args.env),
         grants,
+        net,
         home: Home::Root,
         limits,
         stdin,
@@ -237,18 +254,23 @@ fn attempt(args: StepRunArgs, cache_dir: &Path) -> Result<Done, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::error(format!("no runtime: {error}")))?;
-    let done = runtime.block_on(run_guest(guest, cache_dir));
+    let done = runtime.block_on(run_guest(guest, cache_dir, egress));
     // A write to an output that nobody reads may still be waiting.
     runtime.shutdown_background();
     done
 }
 
-async fn run_guest(guest: GuestRun<'_>, cache_dir: &Path) -> Result<Done, Failure> {
+async fn run_guest(
+    guest: GuestRun<'_>,
+    cache_dir: &Path,
+    egress: EgressConfig,
+) -> Result<Done, Failure> {
     let cancel = guest.cancel.clone();
     let outputs = Outputs::new(cancel.clone());
     let executor = WasmExecutor::new(&WasmConfig {
         program: PathBuf::from("/proc/self/exe"),
         cache_dir: cache_dir.to_owned(),
+        egress,
     })?;
     let (received, ran) = tokio::join!(cancel_on_signal(&cancel), async {
         let ran = executor.run_guest(guest, &outputs).await;
@@ -326,14 +348,16 @@ fn limits(args: &StepRunArgs) -> Result<Limits, Failure> {
 }
 
 fn grants(args: &StepRunArgs) -> Result<Grants, Failure> {
-    if let Some(origin) = args.net.first() {
-        return Err(Failure::refused("net", origin, NO_NETWORK));
-    }
     let reads = args.read.iter().map(|text| wanted(Access::Read, text));
     let writes = args.write.iter().map(|text| wanted(Access::Write, text));
     let wanted: Vec<Wanted> = reads.chain(writes).collect();
     Grants::by_hand(&wanted)
         .map_err(|refusal| Failure::refused(refusal.access.name(), &refusal.what, &refusal.why))
+}
+
+fn origin(text: &str) -> Result<NetGrant, Failure> {
+    text.parse()
+        .map_err(|error: BadOrigin| Failure::refused("net", text, &format!("it {error}")))
 }
 
 fn wanted(access: Access, text: &str) -> Wanted {

@@ -15,5 +15,7 @@ mod files;
 mod guests;
 #[path = "wasm/limits.rs"]
 mod limits;
+#[path = "wasm/network.rs"]
+mod network;
 #[path = "wasm/stand.rs"]
 mod stand;

@@ -5,7 +5,9 @@
 //! in another (`run`), and what happens inside those two is in `inside`. This process never parses a
 //! module and never executes one.
 //!
-//! Not here yet: processes that wait in a pool, the system call filter, and the network.
+//! The network is the broker's (`egress`): a step that was granted origins gets one end of its socket.
+//!
+//! Not here yet: processes that wait in a pool, and the system call filter.
 
 mod cache;
 mod engine;
@@ -30,11 +32,13 @@ use self::cache::ModuleCache;
 use self::link::Walls;
 use self::prepare::Preparer;
 use self::run::{Attempt, Ran};
+use crate::egress::{Egress, EgressConfig, NetGrant};
 use crate::executor::{Asked, AskedLimits, Executor, ExecutorError, StepRun, WasmWork, Work};
 use crate::grant::{Access, Grants, Refusal, Wanted};
 use crate::log::LogSink;
 use crate::process::{Launcher, Mode};
-use crate::receipt::{EndedBy, Observer, Receipt};
+use crate::receipt::{EndedBy, GrantRecord, Observer, Receipt};
+use crate::text::printable;
 
 /// Largest module, in bytes. The largest known to be useful, a whole compiler, has 75 MB.
 pub const MODULE_BYTES_MAX: u64 = 128 * 1024 * 1024;
@@ -66,6 +70,8 @@ pub struct WasmConfig {
     pub program: PathBuf,
     /// Where native code is kept. Made if missing; must belong to the runner.
     pub cache_dir: PathBuf,
+    /// How steps that were granted origins reach them.
+    pub egress: EgressConfig,
 }
 
 /// Runs WASI modules.
@@ -73,6 +79,7 @@ pub struct WasmConfig {
 pub struct WasmExecutor {
     launcher: Launcher,
     preparer: Preparer,
+    egress: Egress,
     /// Why this host can build no tree, once that is known.
     no_tree: OnceLock<String>,
 }
@@ -90,6 +97,8 @@ pub struct GuestRun<'a> {
     pub env: BTreeMap<String, String>,
     /// What it may touch.
     pub grants: Grants,
+    /// Whom it may reach; nobody where there is none.
+    pub net: Vec<NetGrant>,
     /// Where it starts.
     pub home: Home,
     /// What it may use.
@@ -177,6 +186,7 @@ impl WasmExecutor {
         Ok(Self {
             launcher,
             preparer: Preparer::new(cache, fingerprint),
+            egress: Egress::new(config.egress.clone()),
             no_tree: OnceLock::new(),
         })
     }
@@ -210,7 +220,7 @@ impl WasmExecutor {
         log: &dyn LogSink,
     ) -> Result<Ran, ExecutorError> {
         if self.no_tree.get().is_none() {
-            match run::run(&self.launcher, guest, entry, Walls::Tree, log).await? {
+            match run::run(self, guest, entry, Walls::Tree, log).await? {
                 Attempt::Ran(ran) => return Ok(ran),
                 Attempt::NoTree(why) => {
                     tracing::warn!(%why, "this host has no namespaces for steps");
@@ -222,7 +232,7 @@ impl WasmExecutor {
             .grants
             .without_a_tree()
             .map_err(|refusal| refused(&refusal))?;
-        match run::run(&self.launcher, guest, entry, Walls::Process, log).await? {
+        match run::run(self, guest, entry, Walls::Process, log).await? {
             Attempt::Ran(ran) => Ok(ran),
             Attempt::NoTree(why) => Err(ours(format!(
                 "a tree was built that nobody asked for: {why}"
@@ -258,12 +268,6 @@ impl Executor for WasmExecutor {
             net,
             limits,
         } = work;
-        if let Some(Asked { what, line }) = net.first() {
-            return Err(ExecutorError::GrantRefused {
-                why: format!("net grant `{what}`: {NO_NETWORK}"),
-                line: Some(*line),
-            });
-        }
         let wanted: Vec<Wanted> = wanted(Access::Read, &read)
             .chain(wanted(Access::Write, &write))
             .collect();
@@ -279,6 +283,7 @@ impl Executor for WasmExecutor {
             env,
             grants: Grants::in_workspace(workspace, &wanted)
                 .map_err(|refusal| refused(&refusal))?,
+            net: net.iter().map(origin).collect::<Result<_, _>>()?,
             home: Home::CloneDir,
             limits: Limits::of(&limits, timeout)?,
             stdin: nothing_to_read()?,
@@ -288,8 +293,13 @@ impl Executor for WasmExecutor {
     }
 }
 
-/// What a network grant is answered for now.
-pub const NO_NETWORK: &str = "network grants are not available in this version";
+fn origin(asked: &Asked) -> Result<NetGrant, ExecutorError> {
+    let Asked { what, line } = asked;
+    what.parse().map_err(|error| ExecutorError::GrantRefused {
+        why: format!("net grant `{}` {error}", printable(what)),
+        line: Some(*line),
+    })
+}
 
 fn wanted(access: Access, asked: &[Asked]) -> impl Iterator<Item = Wanted> {
     asked.iter().map(move |Asked { what, line }| Wanted {
@@ -314,19 +324,26 @@ fn receipt(guest: GuestRun<'_>, digest: &[u8; 32], ran: Ran) -> Receipt {
         cpu,
         memory_peak_bytes,
         output_bytes,
+        network,
         isolation,
         process,
     } = ran;
+    let origins = guest.net.iter().map(|grant| GrantRecord {
+        kind: "net",
+        what: grant.to_string(),
+        refused: None,
+    });
     Receipt {
         executor: "wasm",
         digest: Some(format!("sha256:{}", HEXLOWER.encode(digest))),
         origin: guest.origin,
-        grants: guest.grants.records(),
+        grants: guest.grants.records().into_iter().chain(origins).collect(),
         ended_by,
         wall,
         cpu: cpu.map(|cpu| (cpu, Observer::Kernel)),
         memory_peak_bytes: memory_peak_bytes.map(|bytes| (bytes, Observer::Kernel)),
         output_bytes,
+        network,
         isolation,
         process: process.map(|id| id.to_string()),
     }
@@ -340,6 +357,7 @@ impl Ran {
             cpu: None,
             memory_peak_bytes: None,
             output_bytes: 0,
+            network: None,
             isolation: "it never began".to_owned(),
             process: None,
         }

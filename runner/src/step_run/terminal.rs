@@ -69,7 +69,12 @@ impl LogSink for Outputs {
     async fn write(&self, origin: Origin, bytes: &[u8]) {
         let written = match origin {
             Origin::Stdout => self.stdout.lock().await.write(bytes).await,
-            Origin::Stderr | Origin::System => self.stderr.lock().await.write(bytes).await,
+            Origin::Stderr => self.stderr.lock().await.write(bytes).await,
+            // Always one whole line.
+            Origin::System => {
+                let line = [b"cofferdam: ", bytes].concat();
+                self.stderr.lock().await.write(&line).await
+            }
         };
         if let Err(error) = written {
             self.failed.lock().await.get_or_insert(error);

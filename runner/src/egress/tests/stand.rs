@@ -11,8 +11,9 @@ use tokio::task::JoinSet;
 
 use crate::egress::caller::{Caller, answer, ask};
 use crate::egress::wire::{Answer, Ask, Headers, Kind, RequestHead, Word, receive, send};
-use crate::egress::{Egress, EgressConfig, EgressLimits, NameServers, NetworkUse};
+use crate::egress::{Egress, EgressConfig, EgressLimits, NameServers};
 use crate::log::LogSink;
+use crate::receipt::network::NetworkUse;
 
 /// No test waits longer for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -99,7 +100,7 @@ impl Setup {
             broker.serve(&log).await;
             broker.finish(&log).await
         });
-        let caller = Caller::new(theirs).unwrap();
+        let caller = Caller::new(theirs);
         Stand {
             caller,
             said,

@@ -9,19 +9,22 @@
 mod compiler;
 mod confine;
 mod guest;
+mod http;
 mod idmap;
 mod limiter;
+mod sockets;
 mod stdio;
 mod tree;
 
 use std::io::{self, Read as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use self::confine::{Confinement, WallError};
 use super::link::{
-    CompileReport, GuestLimits, StepReport, StepSpec, Walls, receive_spec, send_report,
+    CompileReport, GuestLimits, StepReport, StepSpec, Walls, receive_spec, receive_way_out,
+    send_report,
 };
 use crate::process::Mode;
 
@@ -69,6 +72,10 @@ fn step(link: &UnixStream) -> StepReport {
         Ok(spec) => spec,
         Err(error) => return StepReport::Broken(format!("no spec came: {error}")),
     };
+    let way_out = match receive_way_out(link, &spec) {
+        Ok(way_out) => way_out,
+        Err(error) => return StepReport::Broken(format!("no way out came: {error}")),
+    };
     let confinement = Confinement {
         runner: Some(spec.runner),
         tree: (spec.walls == Walls::Tree).then_some((&spec.mounts, Some(&spec.native))),
@@ -79,11 +86,15 @@ fn step(link: &UnixStream) -> StepReport {
         Err(WallError::NoTree(why)) => return StepReport::NoTree(why),
         Err(WallError::Broken(why)) => return StepReport::Broken(why),
     };
-    run(link, &spec, &standing)
+    run(link, (&spec, way_out), &standing)
 }
 
-fn run(link: &UnixStream, spec: &StepSpec, standing: &confine::Standing) -> StepReport {
-    let prepared = guest::Prepared::load(link, spec)
+fn run(
+    link: &UnixStream,
+    (spec, way_out): (&StepSpec, Option<OwnedFd>),
+    standing: &confine::Standing,
+) -> StepReport {
+    let prepared = guest::Prepared::load(link, spec, way_out)
         .map_err(|error| StepReport::Broken(format!("the native code does not load: {error:#}")));
     let prepared = match prepared {
         Ok(prepared) => prepared,

@@ -6,6 +6,7 @@
 //! and no text that comes from it. Nothing of this leaves the host or outlives a version.
 
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::grant::HostFile;
+use crate::process::rights;
 
 /// Most bytes of one frame: guests write at most 64 KiB at once; native code is cut into pieces of this
 /// size.
@@ -53,6 +55,8 @@ pub(super) struct StepSpec {
     pub native: HostFile,
     /// Which front door the module takes.
     pub front: Front,
+    /// Whether one end of the egress broker's socket follows the spec.
+    pub has_way_out: bool,
     /// Arguments, the program's name first.
     pub arguments: Vec<String>,
     /// Environment.
@@ -214,6 +218,20 @@ pub(super) fn receive_spec(mut link: &StdUnixStream) -> io::Result<StepSpec> {
     let mut json = vec![0; length];
     link.read_exact(&mut json)?;
     Ok(serde_json::from_slice(&json)?)
+}
+
+/// Takes what follows the spec, in a step process: its end of the egress broker's socket.
+pub(super) fn receive_way_out(
+    link: &StdUnixStream,
+    spec: &StepSpec,
+) -> io::Result<Option<OwnedFd>> {
+    if !spec.has_way_out {
+        return Ok(None);
+    }
+    match rights::receive(link)? {
+        (_, Some(way_out)) => Ok(Some(way_out)),
+        (_, None) => Err(bad("the way out did not come".to_owned())),
+    }
 }
 
 /// Takes the next frame into `bytes`, in the runner. `None` when the process closed its end.

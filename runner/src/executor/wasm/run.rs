@@ -1,6 +1,7 @@
 //! One step process from its start to its end: the spec goes in, output and the report come out, and time,
 //! cancel and output limit are watched from here, where no guest can reach.
 
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,11 +15,13 @@ use super::link::{
     GuestLimits, Kind, Mount, MountWhat, Preopen, StepReport, StepSpec, Walls, encode_spec,
     receive, report,
 };
-use super::{CLONE_DIR, GuestRun, Home, infrastructure, ours, user};
+use super::{CLONE_DIR, GuestRun, Home, WasmExecutor, infrastructure, ours, user};
+use crate::egress::Broker;
 use crate::executor::ExecutorError;
 use crate::grant::{ASIDE, Access, PathGrant, TREE};
 use crate::log::LogSink;
-use crate::process::{Launcher, Mode, Process, describe, one_line};
+use crate::process::{Mode, Process, describe, one_line, rights};
+use crate::receipt::network::NetworkUse;
 use crate::receipt::{EndedBy, LimitHit};
 
 /// How long a process may take to go once it has reported its end, and how long its last words may take
@@ -36,6 +39,7 @@ pub(super) struct Ran {
     pub cpu: Option<Duration>,
     pub memory_peak_bytes: Option<u64>,
     pub output_bytes: u64,
+    pub network: Option<NetworkUse>,
     pub isolation: String,
     pub process: Option<u32>,
 }
@@ -51,7 +55,7 @@ pub(super) enum Attempt {
 
 /// Runs a prepared guest behind these walls.
 pub(super) async fn run(
-    launcher: &Launcher,
+    executor: &WasmExecutor,
     guest: &GuestRun<'_>,
     entry: &Entry,
     walls: Walls,
@@ -65,7 +69,9 @@ pub(super) async fn run(
         .stdin
         .try_clone()
         .map_err(|error| infrastructure("no standard input", error))?;
-    let mut process = launcher
+    let (mut broker, way_out) = open_broker(executor, guest)?.unzip();
+    let mut process = executor
+        .launcher
         .launch(Mode::Step, stdin)
         .await
         .map_err(|error| infrastructure("the step's process could not be started", error))?;
@@ -79,14 +85,21 @@ pub(super) async fn run(
         output_bytes_max: guest.limits.output_bytes,
         isolation: None,
     };
-    let end = watch(
-        guest,
-        &mut process,
-        relay.converse(incoming, outgoing, &spec),
-    )
-    .await;
+    let conversation = relay.converse(incoming, outgoing, (&spec, way_out));
+    let watching = watch(guest, &mut process, conversation);
+    let end = while_served(broker.as_mut(), log, watching).await;
     let memory_peak_bytes = process.memory_peak_bytes().or(end.memory_peak_bytes);
     let ended = let_go(&mut process).await?;
+    let network = match broker {
+        Some(mut broker) => {
+            if !matches!(end.what, What::Stopped(_)) {
+                // What it sent last may still be on its way.
+                let _late = tokio::time::timeout(LAST_WORDS_TIME_MAX, broker.serve(log)).await;
+            }
+            Some(broker.finish(log).await)
+        }
+        None => None,
+    };
     let ended_by = match end.what {
         What::Said(StepReport::NoTree(why)) => return Ok(Attempt::NoTree(one_line(&why))),
         What::Said(report) => ended_by(report)?,
@@ -99,11 +112,44 @@ pub(super) async fn run(
         cpu: Some(ended.cpu),
         memory_peak_bytes: memory_peak_bytes.or(Some(ended.memory_peak_bytes)),
         output_bytes: relay.output_bytes,
+        network,
         isolation: relay
             .isolation
             .unwrap_or_else(|| "it never began".to_owned()),
         process: Some(process.id()),
     }))
+}
+
+/// A broker for a step that was granted origins, and the step's end of its socket.
+fn open_broker(
+    executor: &WasmExecutor,
+    guest: &GuestRun<'_>,
+) -> Result<Option<(Broker, OwnedFd)>, ExecutorError> {
+    if guest.net.is_empty() {
+        return Ok(None);
+    }
+    let opened = executor.egress.open(guest.net.clone());
+    opened
+        .map(Some)
+        .map_err(|error| infrastructure("the egress broker could not be started", error))
+}
+
+/// Lets the broker serve as long as the step is watched.
+async fn while_served(
+    broker: Option<&mut Broker>,
+    log: &dyn LogSink,
+    watching: impl Future<Output = End>,
+) -> End {
+    let serving = async {
+        if let Some(broker) = broker {
+            broker.serve(log).await;
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        end = watching => end,
+        never = serving => never,
+    }
 }
 
 /// How the conversation with a step ended.
@@ -170,9 +216,19 @@ impl Relay<'_> {
         &mut self,
         incoming: OwnedReadHalf,
         mut outgoing: OwnedWriteHalf,
-        spec: &[u8],
+        (spec, way_out): (&[u8], Option<OwnedFd>),
     ) -> What {
-        if let Err(error) = outgoing.write_all(spec).await {
+        let sent = async {
+            outgoing.write_all(spec).await?;
+            match &way_out {
+                Some(socket) => rights::send(outgoing.as_ref(), 0, Some(socket.as_fd())).await,
+                None => Ok(()),
+            }
+        };
+        let sent = sent.await;
+        // The step has it now; once the step is gone the broker is to see that.
+        drop(way_out);
+        if let Err(error) = sent {
             return What::Vanished(format!("it does not listen: {error}"));
         }
         let mut incoming = BufReader::with_capacity(READ_BYTES, incoming);
@@ -274,6 +330,7 @@ fn spec(guest: &GuestRun<'_>, entry: &Entry, walls: Walls) -> StepSpec {
         runner: std::process::id(),
         native: entry.native.clone(),
         front: entry.front,
+        has_way_out: !guest.net.is_empty(),
         arguments: guest.arguments.clone(),
         env: guest
             .env
