@@ -49,7 +49,9 @@ fn fetch(method: &str, url: &str, headers: &[String]) -> Result<(), String> {
     request
         .set_method(&Method::Other(method.to_owned()))
         .map_err(refused("method"))?;
-    request.set_scheme(Some(&scheme)).map_err(refused("scheme"))?;
+    request
+        .set_scheme(Some(&scheme))
+        .map_err(refused("scheme"))?;
     request
         .set_authority(Some(authority))
         .map_err(refused("authority"))?;
@@ -57,7 +59,9 @@ fn fetch(method: &str, url: &str, headers: &[String]) -> Result<(), String> {
         .set_path_with_query(Some(path))
         .map_err(refused("path"))?;
     let mut input = Vec::new();
-    io::stdin().read_to_end(&mut input).map_err(|error| error.to_string())?;
+    io::stdin()
+        .read_to_end(&mut input)
+        .map_err(|error| error.to_string())?;
     let body = request.body().map_err(refused("body"))?;
     let code = |error: ErrorCode| format!("{error:?}");
     let pending = handle(request, None).map_err(code)?;
@@ -66,7 +70,9 @@ fn fetch(method: &str, url: &str, headers: &[String]) -> Result<(), String> {
     let finished = OutgoingBody::finish(body, None);
     pending.subscribe().block();
     let response = pending.get().ok_or("it is ready and not there")?;
-    let response = response.map_err(|()| "it was taken before")?.map_err(code)?;
+    let response = response
+        .map_err(|()| "it was taken before")?
+        .map_err(code)?;
     sent?;
     finished.map_err(code)?;
     show(&response)
@@ -92,7 +98,9 @@ fn show(response: &IncomingResponse) -> Result<(), String> {
         writeln!(out, "{name}: {}", String::from_utf8_lossy(&value)).map_err(wrote)?;
     }
     writeln!(out).map_err(wrote)?;
-    let body = response.consume().map_err(|()| "the body was taken before")?;
+    let body = response
+        .consume()
+        .map_err(|()| "the body was taken before")?;
     let stream = body.stream().map_err(|()| "the body has no stream")?;
     loop {
         match stream.blocking_read(64 * 1024) {

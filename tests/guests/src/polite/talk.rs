@@ -91,7 +91,9 @@ fn talk(host: &str, port: &str) -> Result<(), String> {
     socket.subscribe().block();
     let (input, output) = socket.finish_connect().map_err(code("connect"))?;
     send(&output).map_err(|error| format!("send: {error:?}"))?;
-    socket.shutdown(ShutdownType::Send).map_err(code("shut down"))?;
+    socket
+        .shutdown(ShutdownType::Send)
+        .map_err(code("shut down"))?;
     receive(&input)
 }
 
