@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use cofferdam_protocol::Origin;
+use cofferdam_runner::egress::EgressConfig;
 use cofferdam_runner::executor::repeat::{GuestClock, GuestRandom};
 use cofferdam_runner::executor::wasm::{WasmConfig, WasmExecutor};
 use cofferdam_runner::executor::{AskedLimits, Executor as _, StepRun, WasmBounds, WasmWork, Work};
@@ -78,6 +79,7 @@ impl Stand {
             program: PathBuf::from(env!("CARGO_BIN_EXE_cofferdam")),
             cache_dir: dir.path().join("modules"),
             waiting: WAITING,
+            egress: EgressConfig::default(),
         })
         .unwrap();
         Self {

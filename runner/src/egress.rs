@@ -2,7 +2,7 @@
 //! step's behalf. The step's own process makes no socket and never holds one that leads out of the host.
 //!
 //! Comes from `executor` with a step's network grants; one [`Broker`] serves one step over one socket pair,
-//! and what it did ends in the step's receipt as a [`NetworkUse`]. The peer is assumed to be in the hands
+//! and what it did ends in the step's receipt as a [`NetworkUse`](crate::receipt::network::NetworkUse). The peer is assumed to be in the hands
 //! of an attacker who knows this source: each length, name, header and address that it sends is checked.
 //!
 //! | file | what |
@@ -25,7 +25,7 @@ pub mod budget;
 pub mod caller;
 mod dial;
 pub mod policy;
-pub mod record;
+mod record;
 pub mod resolve;
 pub mod wire;
 
@@ -42,7 +42,6 @@ use rustls::ClientConfig;
 pub use self::broker::Broker;
 pub use self::budget::EgressLimits;
 pub use self::policy::{AddressPolicy, NetGrant};
-pub use self::record::{HostUse, NetworkUse, Refused};
 pub use self::resolve::NameServers;
 
 use self::dial::Dialer;
@@ -82,7 +81,10 @@ impl Egress {
 
     /// A broker for one step that was granted `grants`, and the end of its socket that the step's process
     /// is to inherit. To be called within a runtime; the broker works while [`Broker::serve`] is polled.
-    pub fn open(&self, grants: Vec<NetGrant>) -> io::Result<(Broker, OwnedFd)> {
+    ///
+    /// `private` are ranges that this step's origins may lead to beside the public ones and those of the configuration.
+    pub fn open(&self, grants: Vec<NetGrant>, private: &[IpNet]) -> io::Result<(Broker, OwnedFd)> {
+        let of_all = self.config.allowed_private.iter();
         let tls = self
             .tls
             .get_or_init(|| dial::client_config(self.config.extra_roots_pem.as_deref()))
@@ -91,7 +93,7 @@ impl Egress {
         let dialer = Dialer {
             policy: Policy {
                 grants,
-                addresses: AddressPolicy::new(self.config.allowed_private.clone()),
+                addresses: AddressPolicy::new(of_all.chain(private).copied().collect()),
             },
             resolver: Resolver::new(&self.config.names),
             tls,

@@ -6,7 +6,7 @@
 //! step's tree of files from it. Refusals name the grant and the line that asks for it.
 //!
 //! The rules: of nested grants the most specific path wins; `.git` is granted by its own name only, and
-//! then read-only, so a directory that is granted has its `.git` hidden. Network grants are not here yet.
+//! then read-only, so a directory that is granted has its `.git` hidden. Network grants are read and judged by `egress`.
 
 use std::fs::File;
 use std::io;

@@ -46,8 +46,9 @@ pub mod slots;
 pub mod step;
 
 pub mod checkout;
-pub mod egress;
 pub mod executor;
+
+pub mod egress;
 pub mod grant;
 pub mod log;
 pub mod outbox;

@@ -6,6 +6,7 @@
 
 mod namespaces;
 mod reap;
+pub mod rights;
 mod zygote;
 
 use std::ffi::OsStr;

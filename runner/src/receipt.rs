@@ -4,10 +4,12 @@
 
 pub mod isolation;
 pub mod json;
+pub mod network;
 
 use std::time::Duration;
 
 use self::isolation::Isolation;
+use self::network::NetworkUse;
 
 /// How a step ended. The exit status alone cannot say: a guest may use any of them itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +82,8 @@ pub struct Receipt {
     pub memory_peak_bytes: Option<(u64, Observer)>,
     /// Bytes the step wrote to its two outputs.
     pub output_bytes: u64,
+    /// What it used of the network; `None` where it had none.
+    pub network: Option<NetworkUse>,
     /// The walls that stood around it, in words: what this host allowed.
     pub isolation: String,
     /// The same, wall by wall, where a module ran.

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use ipnet::IpNet;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -28,9 +29,10 @@ use self::receipt_file::ReceiptFile;
 use self::terminal::Outputs;
 use crate::ceiling::{Effective, LimitName, quantity};
 use crate::config::Environment;
+use crate::egress::policy::BadOrigin;
+use crate::egress::{EgressConfig, NetGrant};
 use crate::executor::wasm::{
-    GuestRun, Home, Limits, MODULE_BYTES_MAX, NO_NETWORK, OUTPUT_BYTES_MAX, WasmConfig,
-    WasmExecutor,
+    GuestRun, Home, Limits, MODULE_BYTES_MAX, OUTPUT_BYTES_MAX, WasmConfig, WasmExecutor,
 };
 use crate::executor::{AskedLimits, ExecutorError};
 use crate::first_party;
@@ -76,9 +78,13 @@ pub struct StepRunArgs {
     /// Let it read and write a file or directory
     #[arg(long, value_name = "HOST[::GUEST]")]
     write: Vec<String>,
-    /// Let it reach an origin, for example `https://api.example.com` (not available in this version)
+    /// Let it reach an origin: `https://HOST[:PORT]` or `http://HOST[:PORT]` with requests, `tcp://HOST:PORT`
+    /// with a connection. Names are exact, and must point to a public address
     #[arg(long, value_name = "ORIGIN")]
     net: Vec<String>,
+    /// Let granted origins point into a range that is not public, for example `127.0.0.1/32` for this host
+    #[arg(long, value_name = "RANGE")]
+    net_private: Vec<IpNet>,
     /// Set one variable of its environment, which is empty otherwise
     #[arg(long, value_name = "K=V", value_parser = variable)]
     env: Vec<(String, String)>,
@@ -239,8 +245,13 @@ fn attempt(args: StepRunArgs, environment: &Environment) -> Result<Done, Failure
     check_possible(&args)?;
     let secrets = args.given.secrets().map_err(Failure::error)?;
     let grants = grants(&args)?;
-    let held = held::held(&args, &grants, environment)?;
+    let (held, net_private) = held::held(&args, &grants, environment)?;
     let limits = limits(&held)?;
+    let net = args
+        .net
+        .iter()
+        .map(|text| origin(text))
+        .collect::<Result<_, _>>()?;
     let module = read_module(&args.module).map_err(Failure::error)?;
     let stdin = io::stdin()
         .as_fd()
@@ -261,6 +272,8 @@ fn attempt(args: StepRunArgs, environment: &Environment) -> Result<Done, Failure
             .collect(),
         env: BTreeMap::from_iter(args.env),
         grants,
+        net,
+        net_private,
         secrets,
         clock: args.given.clock,
         random: args.given.random,
@@ -289,6 +302,7 @@ async fn run_guest(guest: GuestRun<'_>, cache_dir: &Path) -> Result<Done, Failur
         program: PathBuf::from("/proc/self/exe"),
         cache_dir: cache_dir.to_owned(),
         waiting: 0,
+        egress: EgressConfig::default(),
     })?;
     let (received, ran) = tokio::join!(cancel_on_signal(&cancel), async {
         let ran = executor.run_guest(guest, &outputs).await;
@@ -383,14 +397,16 @@ fn limits(held: &Effective) -> Result<Limits, Failure> {
 }
 
 fn grants(args: &StepRunArgs) -> Result<Grants, Failure> {
-    if let Some(origin) = args.net.first() {
-        return Err(Failure::refused("net", origin, NO_NETWORK));
-    }
     let reads = args.read.iter().map(|text| wanted(Access::Read, text));
     let writes = args.write.iter().map(|text| wanted(Access::Write, text));
     let wanted: Vec<Wanted> = reads.chain(writes).collect();
     Grants::by_hand(&wanted)
         .map_err(|refusal| Failure::refused(refusal.access.name(), &refusal.what, &refusal.why))
+}
+
+fn origin(text: &str) -> Result<NetGrant, Failure> {
+    text.parse()
+        .map_err(|error: BadOrigin| Failure::refused("net", text, &format!("it {error}")))
 }
 
 fn wanted(access: Access, text: &str) -> Wanted {

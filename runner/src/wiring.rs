@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::checkout::Checkouts;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, EngineChoice, Environment};
+use crate::egress::EgressConfig;
 use crate::executor::Executor;
 use crate::executor::container::{
     ContainerExecutor, ContainerLimits, ContainerSettings, EngineSettings, Network,
@@ -85,6 +86,7 @@ pub async fn steps(
         program: "/proc/self/exe".into(),
         cache_dir: modules.to_owned(),
         waiting: STEPS_WAITING,
+        egress: EgressConfig::default(),
     })
     .context("modules cannot be run")?;
     wasm.get_ready();

@@ -19,6 +19,8 @@ mod guests;
 mod isolation;
 #[path = "wasm/limits.rs"]
 mod limits;
+#[path = "wasm/network.rs"]
+mod network;
 #[path = "wasm/stand.rs"]
 mod stand;
 #[cfg(target_arch = "x86_64")]

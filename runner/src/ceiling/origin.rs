@@ -8,6 +8,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use ipnet::IpNet;
+
 use super::Covers;
 
 /// Longest host name (RFC 1035, section 2.3.4).
@@ -275,6 +277,11 @@ impl FromStr for IpRange {
 }
 
 impl IpRange {
+    /// As those who connect know it.
+    pub fn network(&self) -> IpNet {
+        IpNet::new(self.base, self.prefix).expect("a prefix is at most as long as its address")
+    }
+
     fn any(text: &str) -> Result<Self, BadRange> {
         let (base, prefix) = match text.split_once('/') {
             Some((base, prefix)) => (base, Some(prefix)),

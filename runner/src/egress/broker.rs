@@ -8,24 +8,25 @@ mod http;
 mod tcp;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
+use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::{Arc, Mutex};
 
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use tokio::io::{AsyncReadExt as _, Interest};
+use tokio::io::{AsyncReadExt as _, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::budget::{Budget, EgressLimits};
 use super::dial::Dialer;
-use super::record::{NetworkUse, Record, Refusal};
+use super::record::{Record, Refusal};
 use super::wire::{Answer, Ask, GRANTED, Kind, NO_ROOM, WANTED, Word, receive, send_json};
 use crate::log::{LogSink, say};
+use crate::process::rights;
+use crate::receipt::network::NetworkUse;
 
 /// Serves one step.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct Broker {
     control: UnixStream,
     shared: Arc<Shared>,
     told: mpsc::Receiver<String>,
+    /// Aborted when the broker is dropped.
+    channels: JoinSet<()>,
 }
 
 /// What all channels of one step share.
@@ -43,6 +46,8 @@ struct Shared {
     record: Record,
     /// Which granted names were found to stand for an address: a connection names an address only.
     pins: Mutex<BTreeMap<IpAddr, BTreeSet<String>>>,
+    /// The step's process is gone; what it sent may still be on its way.
+    gone: CancellationToken,
 }
 
 /// Room for one channel, given back when it is dropped.
@@ -64,36 +69,44 @@ impl Broker {
             budget: Budget::new(limits),
             record,
             pins: Mutex::default(),
+            gone: CancellationToken::new(),
         };
         let broker = Self {
             control: UnixStream::from_std(ours)?,
             shared: Arc::new(shared),
             told,
+            channels: JoinSet::new(),
         };
         Ok((broker, theirs.into()))
     }
 
-    /// Serves until the step's process closes its end, or talks nonsense. Dropping the future ends every
-    /// connection of the step at once. Refusals are said in `log` as they happen.
+    /// Serves until the step's process closes its end and what it sent has left, which a server that takes
+    /// nothing can delay; or until it talks nonsense, which ends all its connections. Refusals are said in `log` as they happen. Connections go
+    /// on while nobody polls this, and end when the broker is dropped.
     pub async fn serve(&mut self, log: &dyn LogSink) {
-        let mut channels = JoinSet::new();
         let mut byte = [0];
         loop {
             tokio::select! {
                 Some(line) = self.told.recv() => say(log, &line).await,
-                Some(ended) = channels.join_next() => {
+                Some(ended) = self.channels.join_next() => {
                     if let Err(error) = ended {
                         tracing::error!(%error, "a channel of the egress broker failed");
                     }
                 }
                 asked = self.control.read(&mut byte) => {
-                    let is_asked = asked.is_ok_and(|length| length == 1) && byte == [WANTED];
-                    if !is_asked || self.give_channel(&mut channels).await.is_err() {
-                        break;
+                    let is_asked = matches!(asked, Ok(1)) && byte == [WANTED];
+                    if is_asked && self.give_channel().await.is_ok() {
+                        continue;
                     }
+                    if !matches!(asked, Ok(0)) {
+                        self.channels.abort_all();
+                    }
+                    break;
                 }
             }
         }
+        self.shared.gone.cancel();
+        while self.channels.join_next().await.is_some() {}
     }
 
     /// Says what was not said yet, and gives the record away.
@@ -104,42 +117,21 @@ impl Broker {
         self.shared.record.so_far()
     }
 
-    async fn give_channel(&self, channels: &mut JoinSet<()>) -> io::Result<()> {
+    async fn give_channel(&mut self) -> io::Result<()> {
         let shared = &self.shared;
         if !shared.budget.begin() {
             let max = shared.budget.limits.at_once_max;
             let why = format!("limit reached: at most {max} connections and lookups at once");
             shared.record.refused(&Refusal::new(Word::Limit, why));
-            return self.answer(NO_ROOM, None).await;
+            return rights::send(&self.control, NO_ROOM, None).await;
         }
         let room = Room(Arc::clone(shared));
         let (ours, theirs) = pair()?;
         let channel = UnixStream::from_std(ours)?;
-        self.answer(GRANTED, Some(theirs.as_fd())).await?;
-        channels.spawn(async move {
+        rights::send(&self.control, GRANTED, Some(theirs.as_fd())).await?;
+        self.channels.spawn(async move {
             serve_channel(&room.0, channel).await;
         });
-        Ok(())
-    }
-
-    /// One byte, and a descriptor beside it.
-    async fn answer(&self, byte: u8, with: Option<BorrowedFd<'_>>) -> io::Result<()> {
-        let with: Vec<BorrowedFd<'_>> = with.into_iter().collect();
-        let send = || {
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-            let mut beside = SendAncillaryBuffer::new(&mut space);
-            if !with.is_empty() && !beside.push(SendAncillaryMessage::ScmRights(&with)) {
-                return Err(io::Error::other("there is no space for a descriptor"));
-            }
-            let bytes = [byte];
-            Ok(sendmsg(
-                &self.control,
-                &[IoSlice::new(&bytes)],
-                &mut beside,
-                SendFlags::NOSIGNAL,
-            )?)
-        };
-        self.control.async_io(Interest::WRITABLE, send).await?;
         Ok(())
     }
 }
@@ -155,7 +147,11 @@ fn pair() -> io::Result<(StdUnixStream, StdUnixStream)> {
 async fn serve_channel(shared: &Shared, channel: UnixStream) {
     let (mut incoming, mut outgoing) = channel.into_split();
     let mut frame = Vec::new();
-    let ask = match receive(&mut incoming, &mut frame).await {
+    let asked = tokio::select! {
+        asked = receive(&mut incoming, &mut frame) => asked,
+        () = shared.gone.cancelled() => return,
+    };
+    let ask = match asked {
         Ok(Some(Kind::Ask)) => serde_json::from_slice(&frame),
         // Closed again, or nonsense: there is nobody to answer.
         _ => return,
@@ -163,14 +159,15 @@ async fn serve_channel(shared: &Shared, channel: UnixStream) {
     let nonsense = || Refusal::new(Word::BadRequest, "the step's process asked for nonsense");
     let done = match ask {
         Err(_) => Err(nonsense()),
-        Ok(Ask::Http(head)) => http::exchange(shared, &head, &mut incoming, &mut outgoing).await,
+        Ok(Ask::Http(head)) => tokio::select! {
+            done = http::exchange(shared, &head, &mut incoming, &mut outgoing) => done,
+            () = shared.gone.cancelled() => return,
+        },
+        // It has bytes to bring to their end.
         Ok(Ask::Connect(to)) => tcp::connect(shared, to, &mut incoming, &mut outgoing).await,
-        Ok(Ask::LookUp(name)) => match tcp::look_up(shared, &name).await {
-            Ok(addresses) => {
-                tell(&mut outgoing, &Answer::Addresses(addresses)).await;
-                Ok(())
-            }
-            Err(refusal) => Err(refusal),
+        Ok(Ask::LookUp(name)) => tokio::select! {
+            done = look_up(shared, &name, &mut outgoing) => done,
+            () = shared.gone.cancelled() => return,
         },
     };
     if let Err(refusal) = done {
@@ -179,7 +176,17 @@ async fn serve_channel(shared: &Shared, channel: UnixStream) {
     }
 }
 
+async fn look_up(
+    shared: &Shared,
+    name: &str,
+    outgoing: &mut (impl AsyncWrite + Unpin),
+) -> Result<(), Refusal> {
+    let addresses = tcp::look_up(shared, name).await?;
+    tell(outgoing, &Answer::Addresses(addresses)).await;
+    Ok(())
+}
+
 /// Answers a process that may be gone.
-async fn tell(outgoing: &mut (impl tokio::io::AsyncWrite + Unpin), answer: &Answer) {
+async fn tell(outgoing: &mut (impl AsyncWrite + Unpin), answer: &Answer) {
     let _gone = send_json(outgoing, Kind::Answer, answer).await;
 }

@@ -86,7 +86,7 @@ impl Budget {
     }
 
     pub(super) fn connection(&self) -> Result<(), Refusal> {
-        self.take(
+        Self::take(
             &self.connections,
             1,
             self.limits.connections_max,
@@ -95,15 +95,15 @@ impl Budget {
     }
 
     pub(super) fn lookup(&self) -> Result<(), Refusal> {
-        self.take(&self.lookups, 1, self.limits.lookups_max, "lookups")
+        Self::take(&self.lookups, 1, self.limits.lookups_max, "lookups")
     }
 
     pub(super) fn up(&self, bytes: usize) -> Result<(), Refusal> {
-        self.take(&self.up_bytes, bytes, self.limits.up_bytes_max, "bytes out")
+        Self::take(&self.up_bytes, bytes, self.limits.up_bytes_max, "bytes out")
     }
 
     pub(super) fn down(&self, bytes: usize) -> Result<(), Refusal> {
-        self.take(
+        Self::take(
             &self.down_bytes,
             bytes,
             self.limits.down_bytes_max,
@@ -111,7 +111,7 @@ impl Budget {
         )
     }
 
-    fn take(&self, used: &AtomicU64, more: usize, max: u64, what: &str) -> Result<(), Refusal> {
+    fn take(used: &AtomicU64, more: usize, max: u64, what: &str) -> Result<(), Refusal> {
         if spend(used, more, max) {
             return Ok(());
         }

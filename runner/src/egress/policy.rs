@@ -46,7 +46,7 @@ impl Policy {
         &self,
         address: IpAddr,
         port: u16,
-        names: impl Iterator<Item = &'n str> + Clone,
+        names: &(impl Iterator<Item = &'n str> + Clone),
     ) -> Option<&NetGrant> {
         self.grants.iter().find(|grant| {
             grant.scheme == Scheme::Tcp

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
 use super::wire::Word;
+use crate::receipt::network::{HostUse, NetworkUse, Refused};
 use crate::text::printable;
 
 /// Different hosts, and different refusals, of one step that are listed. What comes after these is
@@ -19,41 +20,6 @@ const WHY_BYTES_MAX: usize = 1000;
 
 /// Refusals that are told while the step runs, before somebody reads them.
 const NOTICES_WAITING_MAX: usize = 32;
-
-/// The network part of a receipt. Its observer is the broker.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NetworkUse {
-    /// Who was reached, by origin and address.
-    pub hosts: Vec<HostUse>,
-    /// What was refused, or failed, and how often.
-    pub refusals: Vec<Refused>,
-    /// Hosts and refusals that are not listed because there were too many different ones.
-    pub unlisted: u64,
-}
-
-/// What was exchanged with one address of one origin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostUse {
-    /// As it was granted.
-    pub origin: String,
-    /// Where it was found.
-    pub address: SocketAddr,
-    /// HTTP requests or TCP connections.
-    pub connections: u64,
-    /// Bytes of bodies or connections that left.
-    pub up_bytes: u64,
-    /// Bytes of bodies or connections that came.
-    pub down_bytes: u64,
-}
-
-/// One refusal, and how often it was given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// One sentence.
-    pub why: String,
-    /// At least 1.
-    pub times: u64,
-}
 
 /// Why the broker does not do what it was asked for: a word for the guest, a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -94,7 +94,15 @@ impl Resolver {
 
 fn build(servers: &NameServers) -> Result<TokioResolver, NetError> {
     let mut builder = match servers {
-        NameServers::System => TokioResolver::builder_tokio()?,
+        NameServers::System => match TokioResolver::builder_tokio() {
+            Ok(builder) => builder,
+            Err(error) => {
+                // Its hosts file is left, and a lookup of anything else says so.
+                tracing::warn!(%error, "this host names no name servers");
+                let nobody = ResolverConfig::from_parts(None, Vec::new(), Vec::new());
+                TokioResolver::builder_with_config(nobody, TokioRuntimeProvider::default())
+            }
+        },
         NameServers::Only(servers) => {
             let servers = servers.iter().map(server).collect();
             let config = ResolverConfig::from_parts(None, Vec::new(), servers);

@@ -13,7 +13,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
@@ -35,6 +35,25 @@ pub const WANTED: u8 = b'?';
 pub const GRANTED: u8 = b'+';
 /// The byte that says that there is no room for one more.
 pub const NO_ROOM: u8 = b'-';
+
+/// Headers that belong to one connection (RFC 9110, section 7.6.1) and end at the broker, whoever sent them.
+pub const OF_THE_CONNECTION: [HeaderName; 10] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("http2-settings"),
+];
+
+/// Whether a guest may not set a header: it belongs to the connection, or the broker sets it.
+pub fn is_brokers_own(name: &HeaderName) -> bool {
+    OF_THE_CONNECTION.contains(name) || [header::HOST, header::EXPECT].contains(name)
+}
 
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

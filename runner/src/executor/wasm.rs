@@ -5,7 +5,7 @@
 //! in another (`run`), and what happens inside those two is in `inside`. This process never parses a
 //! module and never executes one.
 //!
-//! Not here yet: processes that wait in a pool, and the network.
+//! The network is the broker's (`egress`): a step that was granted origins gets one end of its socket.
 
 mod cache;
 mod engine;
@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use data_encoding::HEXLOWER;
+use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
 use self::cache::ModuleCache;
@@ -35,6 +36,8 @@ use self::pool::Pool;
 use self::prepare::Preparer;
 use self::run::{Attempt, Ran};
 use self::sealed::SealedCopies;
+use crate::ceiling::IpRange;
+use crate::egress::{Egress, EgressConfig, NetGrant};
 use crate::executor::repeat::{GuestClock, GuestRandom};
 use crate::executor::{Asked, AskedLimits, Executor, ExecutorError, StepRun, WasmWork, Work};
 use crate::first_party;
@@ -44,6 +47,7 @@ use crate::process::Launcher;
 use crate::receipt::isolation::{Demand, Isolation};
 use crate::receipt::{EndedBy, GrantRecord, Observer, Receipt};
 use crate::secrets::SecretGrants;
+use crate::text::printable;
 
 pub use secret_files::SECRETS_DIR;
 
@@ -81,6 +85,8 @@ pub struct WasmConfig {
     /// How many processes wait ready for a step, which then begins some milliseconds sooner. Each one takes
     /// memory of a few MiB.
     pub waiting: usize,
+    /// How steps that were granted origins reach them.
+    pub egress: EgressConfig,
 }
 
 /// Runs WASI modules.
@@ -89,6 +95,7 @@ pub struct WasmExecutor {
     pool: Pool,
     preparer: Preparer,
     sealed: Arc<SealedCopies>,
+    egress: Egress,
     /// Why this host can build no tree, once that is known.
     no_tree: OnceLock<String>,
 }
@@ -106,6 +113,10 @@ pub struct GuestRun<'a> {
     pub env: BTreeMap<String, String>,
     /// What it may touch.
     pub grants: Grants,
+    /// Whom it may reach; nobody where there is none.
+    pub net: Vec<NetGrant>,
+    /// Addresses beside the public ones that those may lead to.
+    pub net_private: Vec<IpNet>,
     /// Which secrets it gets, and how.
     pub secrets: SecretGrants,
     /// What its wall clock shows.
@@ -202,6 +213,7 @@ impl WasmExecutor {
             pool: Pool::new(launcher, config.waiting),
             preparer: Preparer::new(cache, fingerprint),
             sealed: Arc::default(),
+            egress: Egress::new(config.egress.clone()),
             no_tree: OnceLock::new(),
         })
     }
@@ -254,7 +266,7 @@ impl WasmExecutor {
         let native = self.sealed(entry).await?;
         let code = (entry.front, &*native);
         if self.no_tree.get().is_none() {
-            match run::run(&self.pool, guest, code, Walls::Tree, log).await? {
+            match run::run(self, guest, code, Walls::Tree, log).await? {
                 Attempt::Ran(ran) => return Ok(ran),
                 Attempt::NoTree(why) => {
                     tracing::warn!(%why, "this host has no namespaces for steps");
@@ -273,7 +285,7 @@ impl WasmExecutor {
             .without_a_tree()
             .map_err(|refusal| refused(&refusal))?;
         secret_files::without_a_tree(guest)?;
-        match run::run(&self.pool, guest, code, Walls::Process, log).await? {
+        match run::run(self, guest, code, Walls::Process, log).await? {
             Attempt::Ran(ran) => Ok(ran),
             Attempt::NoTree(why) => Err(ours(format!(
                 "a tree was built that nobody asked for: {why}"
@@ -313,12 +325,6 @@ impl Executor for WasmExecutor {
             limits,
             bounds,
         } = *work;
-        if let Some(Asked { what, line }) = net.first() {
-            return Err(ExecutorError::GrantRefused {
-                why: format!("net grant `{what}`: {NO_NETWORK}"),
-                line: Some(*line),
-            });
-        }
         let wanted: Vec<Wanted> = wanted(Access::Read, &read)
             .chain(wanted(Access::Write, &write))
             .collect();
@@ -337,6 +343,8 @@ impl Executor for WasmExecutor {
             secrets,
             clock,
             random,
+            net: net.iter().map(origin).collect::<Result<_, _>>()?,
+            net_private: bounds.private_ranges.iter().map(IpRange::network).collect(),
             home: Home::CloneDir,
             limits: Limits::of(&limits, timeout)?,
             stdin: nothing_to_read()?,
@@ -347,8 +355,13 @@ impl Executor for WasmExecutor {
     }
 }
 
-/// What a network grant is answered for now.
-pub const NO_NETWORK: &str = "network grants are not available in this version";
+fn origin(asked: &Asked) -> Result<NetGrant, ExecutorError> {
+    let Asked { what, line } = asked;
+    what.parse().map_err(|error| ExecutorError::GrantRefused {
+        why: format!("net grant `{}` {error}", printable(what)),
+        line: Some(*line),
+    })
+}
 
 /// What a program finds as its own name.
 fn program_name(module: &str) -> &str {
@@ -393,19 +406,26 @@ fn receipt(guest: GuestRun<'_>, digest: &[u8; 32], ran: Ran) -> Receipt {
         cpu,
         memory_peak_bytes,
         output_bytes,
+        network,
         isolation,
         process,
     } = ran;
+    let origins = guest.net.iter().map(|grant| GrantRecord {
+        kind: "net",
+        what: grant.to_string(),
+        refused: None,
+    });
     Receipt {
         executor: "wasm",
         digest: Some(format!("sha256:{}", HEXLOWER.encode(digest))),
-        grants: records(&guest),
+        grants: records(&guest).into_iter().chain(origins).collect(),
         origin: guest.origin,
         ended_by,
         wall,
         cpu: cpu.map(|cpu| (cpu, Observer::Kernel)),
         memory_peak_bytes: memory_peak_bytes.map(|bytes| (bytes, Observer::Kernel)),
         output_bytes,
+        network,
         isolation: isolation
             .as_ref()
             .map_or_else(|| "it never began".to_owned(), Isolation::to_string),
@@ -422,6 +442,7 @@ impl Ran {
             cpu: None,
             memory_peak_bytes: None,
             output_bytes: 0,
+            network: None,
             isolation: None,
             process: None,
         }

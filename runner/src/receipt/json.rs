@@ -1,10 +1,12 @@
 //! The receipt as JSON: for the hub and for `step run --receipt`. The shape is in `docs/receipt.md`.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::isolation::Isolation;
+use super::network::{HostUse, NetworkUse, Refused};
 use super::{EndedBy, GrantRecord, LimitHit, Observer, Receipt};
 
 /// What is written down.
@@ -22,6 +24,7 @@ struct Shape<'a> {
     cpu: Option<CpuShape>,
     memory_peak: Option<MemoryShape>,
     output_bytes: u64,
+    network: Option<NetworkShape<'a>>,
     isolation: Option<&'a str>,
     walls: Option<WallsShape<'a>>,
     process: Option<&'a str>,
@@ -63,6 +66,29 @@ struct MemoryShape {
     observer: &'static str,
 }
 
+#[derive(Debug, Serialize)]
+struct NetworkShape<'a> {
+    hosts: Vec<HostShape<'a>>,
+    refusals: Vec<RefusedShape<'a>>,
+    unlisted: u64,
+    observer: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct HostShape<'a> {
+    origin: &'a str,
+    address: SocketAddr,
+    connections: u64,
+    up_bytes: u64,
+    down_bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct RefusedShape<'a> {
+    why: &'a str,
+    times: u64,
+}
+
 /// The receipt of a step that ran.
 pub fn to_json(receipt: &Receipt) -> serde_json::Value {
     let Receipt {
@@ -75,6 +101,7 @@ pub fn to_json(receipt: &Receipt) -> serde_json::Value {
         cpu,
         memory_peak_bytes,
         output_bytes,
+        network,
         isolation,
         walls,
         process,
@@ -104,6 +131,7 @@ pub fn to_json(receipt: &Receipt) -> serde_json::Value {
             observer: observer_name(observer),
         }),
         output_bytes: *output_bytes,
+        network: network.as_ref().map(network_shape),
         isolation: Some(isolation),
         walls: walls.as_ref().map(walls_shape),
         process: process.as_deref(),
@@ -138,6 +166,7 @@ pub fn not_run_to_json(origin: &str, grants: &[GrantRecord], why: &NotRun) -> se
         cpu: None,
         memory_peak: None,
         output_bytes: 0,
+        network: None,
         isolation: None,
         walls: None,
         process: None,
@@ -230,6 +259,42 @@ fn walls_shape(walls: &Isolation) -> WallsShape<'_> {
     }
 }
 
+fn network_shape(network: &NetworkUse) -> NetworkShape<'_> {
+    let NetworkUse {
+        hosts,
+        refusals,
+        unlisted,
+    } = network;
+    NetworkShape {
+        hosts: hosts.iter().map(host_shape).collect(),
+        refusals: refusals.iter().map(refused_shape).collect(),
+        unlisted: *unlisted,
+        observer: observer_name(Observer::Broker),
+    }
+}
+
+fn host_shape(host: &HostUse) -> HostShape<'_> {
+    let HostUse {
+        origin,
+        address,
+        connections,
+        up_bytes,
+        down_bytes,
+    } = host;
+    HostShape {
+        origin,
+        address: *address,
+        connections: *connections,
+        up_bytes: *up_bytes,
+        down_bytes: *down_bytes,
+    }
+}
+
+fn refused_shape(refused: &Refused) -> RefusedShape<'_> {
+    let Refused { why, times } = refused;
+    RefusedShape { why, times: *times }
+}
+
 fn observer_name(observer: Observer) -> &'static str {
     match observer {
         Observer::Broker => "broker",
@@ -265,6 +330,20 @@ mod tests {
             cpu: Some((Duration::from_millis(7), Observer::Kernel)),
             memory_peak_bytes: Some((1 << 20, Observer::Kernel)),
             output_bytes: 5,
+            network: Some(NetworkUse {
+                hosts: vec![HostUse {
+                    origin: "https://api.example.com".to_owned(),
+                    address: ([203, 0, 113, 7], 443).into(),
+                    connections: 2,
+                    up_bytes: 10,
+                    down_bytes: 20,
+                }],
+                refusals: vec![Refused {
+                    why: "net: `https://evil.example` was not granted".to_owned(),
+                    times: 3,
+                }],
+                unlisted: 0,
+            }),
             isolation: "own process".to_owned(),
             walls: Some(Isolation {
                 namespaces: vec!["net".to_owned()],
@@ -301,6 +380,25 @@ mod tests {
           "memory_peak": {
             "bytes": 1048576,
             "observer": "kernel"
+          },
+          "network": {
+            "hosts": [
+              {
+                "address": "203.0.113.7:443",
+                "connections": 2,
+                "down_bytes": 20,
+                "origin": "https://api.example.com",
+                "up_bytes": 10
+              }
+            ],
+            "observer": "broker",
+            "refusals": [
+              {
+                "times": 3,
+                "why": "net: `https://evil.example` was not granted"
+              }
+            ],
+            "unlisted": 0
           },
           "origin": "ci/scan.wasm",
           "output_bytes": 5,

@@ -9,10 +9,12 @@ use std::fs::File;
 use std::path::Path;
 
 use cofferdam_protocol::job_spec::Trust;
+use ipnet::IpNet;
 
 use super::{Failure, OUTPUT_BYTES_MAX, StepRunArgs, chain, complain};
 use crate::ceiling::{
-    Asked, Decision, Effective, ExecutorKind, HostPath, LimitName, Refusal, Refusals, Wish, weigh,
+    Asked, Decision, Effective, ExecutorKind, HostPath, IpRange, LimitName, Refusal, Refusals,
+    Wish, weigh,
 };
 use crate::config::{Config, Environment};
 use crate::grant::{Access, Grants, PathGrant, real_path};
@@ -24,7 +26,7 @@ pub(super) fn held(
     args: &StepRunArgs,
     grants: &Grants,
     environment: &Environment,
-) -> Result<Effective, Failure> {
+) -> Result<(Effective, Vec<IpNet>), Failure> {
     let config = Config::load_own(args.ceiling.as_deref(), environment)
         .map_err(|error| Failure::error(chain(&error)))?;
     let mut asked = Asked::nothing(ExecutorKind::Wasm);
@@ -34,6 +36,12 @@ pub(super) fn held(
             .and_then(real_path)
             .map_err(|error| Failure::error(format!("this directory cannot be found: {error}")))?;
         ask(&mut asked, grants, &here)?;
+        asked.net = args.net.iter().map(|origin| wish(origin)).collect();
+        if !args.net_private.is_empty() {
+            return Err(Failure::error(
+                "--net-private: your runner.toml says which private ranges may be reached (`private_ranges`)".to_owned(),
+            ));
+        }
     }
     let (given, decisions) = weigh(&asked, &config.ceiling, Trust::Trusted);
     for note in decisions.iter().filter_map(Decision::lowered) {
@@ -44,7 +52,11 @@ pub(super) fn held(
         .filter_map(Decision::refusal)
         .collect();
     if refusals.is_empty() {
-        return Ok(given);
+        let private = match config.file {
+            Some(_) => given.private_ranges.iter().map(IpRange::network).collect(),
+            None => args.net_private.clone(),
+        };
+        return Ok((given, private));
     }
     let records = refusals.iter().map(|refusal| GrantRecord {
         kind: "ceiling",
@@ -55,6 +67,13 @@ pub(super) fn held(
         grants: records.collect(),
         why: NotRun::Refused(Refusals(refusals).to_string()),
     })
+}
+
+fn wish(what: &str) -> Wish {
+    Wish {
+        what: what.to_owned(),
+        line: None,
+    }
 }
 
 fn limits(args: &StepRunArgs) -> BTreeMap<LimitName, u64> {

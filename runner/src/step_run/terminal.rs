@@ -97,8 +97,11 @@ impl LogSink for Outputs {
     async fn write(&self, origin: Origin, bytes: &[u8]) {
         let shown = match origin {
             Origin::Stdout => self.stdout.lock().await.masked.take(&self.masks, bytes),
-            Origin::Stderr | Origin::System => {
-                self.stderr.lock().await.masked.take(&self.masks, bytes)
+            Origin::Stderr => self.stderr.lock().await.masked.take(&self.masks, bytes),
+            // Always one whole line.
+            Origin::System => {
+                let line = [b"cofferdam: ", bytes].concat();
+                self.stderr.lock().await.masked.take(&self.masks, &line)
             }
         };
         self.show(origin, &shown).await;

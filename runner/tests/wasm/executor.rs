@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cofferdam_protocol::Origin;
+use cofferdam_runner::egress::EgressConfig;
 use cofferdam_runner::executor::repeat::{GuestClock, GuestRandom};
 use cofferdam_runner::executor::wasm::{WasmConfig, WasmExecutor};
 use cofferdam_runner::executor::{
@@ -60,6 +61,7 @@ fn stand() -> Stand {
     let dir = tempfile::tempdir().unwrap();
     let workspace = Workspace::create(&dir.path().join("workspace")).unwrap();
     let executor = WasmExecutor::new(&WasmConfig {
+        egress: EgressConfig::default(),
         program: PathBuf::from(env!("CARGO_BIN_EXE_cofferdam")),
         cache_dir: dir.path().join("modules"),
         waiting: 2,
@@ -221,10 +223,10 @@ async fn a_refused_grant_names_its_line() {
         ),
         (
             WasmWork {
-                net: asked("https://example.com"),
+                net: asked("https://127.1"),
                 ..nothing()
             },
-            "line 12: net grant `https://example.com`: network grants are not available in this version",
+            "line 12: net grant `https://127.1` does not spell its host the usual way; write `127.0.0.1`",
         ),
     ] {
         let error = stand.run(work).await.unwrap_err();

@@ -189,8 +189,8 @@ fn a_grant_that_cannot_be_is_126_and_named() {
         ),
         ("--read /dev/null", "it is neither a file nor a directory"),
         (
-            "--net https://example.com",
-            "net grant `https://example.com`: network grants are not available in this version",
+            "--net https://user@example.com",
+            "net grant `https://user@example.com`: it has a user before `@`; write the host alone",
         ),
     ] {
         let options: Vec<&str> = options.split_whitespace().collect();

@@ -21,23 +21,9 @@ use super::Shared;
 use crate::egress::policy::NetGrant;
 use crate::egress::record::{Meter, Refusal};
 use crate::egress::wire::{
-    Answer, BODY_FRAME_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, Headers, Kind, RequestHead,
-    ResponseHead, Word, send, send_json,
+    Answer, BODY_FRAME_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, Headers, Kind, OF_THE_CONNECTION,
+    RequestHead, ResponseHead, Word, send, send_json,
 };
-
-/// Headers that belong to one connection (RFC 9110, section 7.6.1) and end here, whoever sent them.
-const OF_THE_CONNECTION: [HeaderName; 10] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-connection"),
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("http2-settings"),
-];
 
 /// What the guest's side did when it did not ask for anything that could be refused.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::{MutexGuard, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -67,21 +68,38 @@ pub(super) async fn connect(
     let host = Host::Address(to.ip());
     let addresses = shared.dialer.addresses(&host, &shared.budget).await?;
     let time_max = shared.budget.limits.connect_time_max;
-    let (stream, address) = shared.dialer.tcp(&origin, &addresses, time_max).await?;
+    let (stream, address) = tokio::select! {
+        connected = shared.dialer.tcp(&origin, &addresses, time_max) => connected?,
+        () = shared.gone.cancelled() => return Ok(()),
+    };
     let meter = shared.record.connected(origin.to_string(), address);
     tell(outgoing, &Answer::Connected).await;
     let (mut from_server, mut to_server) = stream.into_split();
-    let up = carry(incoming, &mut to_server, |bytes| {
+    let mut up = pin!(carry(incoming, &mut to_server, |bytes| {
         meter.up(bytes);
         shared.budget.up(bytes)
-    });
-    let down = carry(&mut from_server, outgoing, |bytes| {
+    }));
+    let mut down = pin!(carry(&mut from_server, outgoing, |bytes| {
         meter.down(bytes);
         shared.budget.down(bytes)
-    });
+    }));
+    let ended = tokio::select! {
+        ended = &mut down => match ended {
+            Ok(()) => up.await,
+            refused => refused,
+        },
+        ended = &mut up => match ended {
+            // A process that is gone waits for no answer.
+            Ok(()) => tokio::select! {
+                ended = &mut down => ended,
+                () = shared.gone.cancelled() => Ok(()),
+            },
+            refused => refused,
+        },
+    };
     // The channel carries bytes now, so that a refusal has no place on it: it is recorded, and closing is
     // all that the guest sees.
-    if let Err(refusal) = tokio::try_join!(up, down) {
+    if let Err(refusal) = ended {
         shared.record.refused(&refusal);
     }
     Ok(())
@@ -91,7 +109,7 @@ fn granted(shared: &Shared, to: SocketAddr) -> Result<NetGrant, Refusal> {
     let policy = &shared.dialer.policy;
     let pins = pins(shared);
     let names = pins.get(&to.ip()).into_iter().flatten().map(String::as_str);
-    let grant = policy.tcp_grant(to.ip(), to.port(), names.clone()).cloned();
+    let grant = policy.tcp_grant(to.ip(), to.port(), &names).cloned();
     grant.ok_or_else(|| {
         let known_as = names.collect::<Vec<_>>().join(", ");
         let wanted = if known_as.is_empty() {

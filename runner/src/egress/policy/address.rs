@@ -136,8 +136,7 @@ const V4: [(Ipv4Net, Why); 20] = [
 ];
 
 const fn v6(segments: [u16; 8], prefix: u8) -> Ipv6Net {
-    let [a, b, c, d, e, f, g, h] = segments;
-    Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), prefix)
+    Ipv6Net::new_assert(Ipv6Addr::from_segments(segments), prefix)
 }
 
 /// Given out for the public Internet (RFC 4291, section 2.4; IANA's registry).
@@ -185,16 +184,16 @@ pub(super) fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     };
     match segments {
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        // Compatible (RFC 4291, section 2.5.5.1), mapped (2.5.5.2), translated (RFC 2765).
-        [0, 0, 0, 0, 0, 0 | 0xffff, _, _] | [0, 0, 0, 0, 0xffff, 0, _, _] => at(6),
-        // NAT64, the well-known prefix (RFC 6052) and the local one (RFC 8215).
-        [0x64, 0xff9b, 0 | 1, ..] => at(6),
+        // Compatible (RFC 4291, section 2.5.5.1), mapped (2.5.5.2), translated (RFC 2765); NAT64 with the
+        // well-known prefix (RFC 6052) and the local one (RFC 8215); ISATAP below any prefix (RFC 5214).
+        [0, 0, 0, 0, 0, 0 | 0xffff, _, _]
+        | [0, 0, 0, 0, 0xffff, 0, _, _]
+        | [0x64, 0xff9b, 0 | 1, ..]
+        | [_, _, _, _, 0 | 0x200, 0x5efe, _, _] => at(6),
         // 6to4 (RFC 3056).
         [0x2002, ..] => at(1),
         // Teredo (RFC 4380): the client's address, inverted.
         [0x2001, 0, ..] => at(6).map(|address| Ipv4Addr::from_bits(!address.to_bits())),
-        // ISATAP (RFC 5214), below any prefix.
-        [_, _, _, _, 0 | 0x200, 0x5efe, _, _] => at(6),
         _ => None,
     }
 }

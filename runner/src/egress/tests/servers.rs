@@ -216,10 +216,11 @@ impl Server {
                     match acceptor {
                         None => serve(stream, does, &heads).await,
                         // A client that does not trust us goes away.
-                        Some(acceptor) => match acceptor.accept(stream).await {
-                            Ok(stream) => serve(stream, does, &heads).await,
-                            Err(_) => {}
-                        },
+                        Some(acceptor) => {
+                            if let Ok(stream) = acceptor.accept(stream).await {
+                                serve(stream, does, &heads).await;
+                            }
+                        }
                     }
                 });
             }

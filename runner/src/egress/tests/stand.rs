@@ -11,8 +11,9 @@ use tokio::task::JoinSet;
 
 use crate::egress::caller::{Caller, answer, ask};
 use crate::egress::wire::{Answer, Ask, Headers, Kind, RequestHead, Word, receive, send};
-use crate::egress::{Egress, EgressConfig, EgressLimits, NameServers, NetworkUse};
+use crate::egress::{Egress, EgressConfig, EgressLimits, NameServers};
 use crate::log::LogSink;
+use crate::receipt::network::NetworkUse;
 
 /// No test waits longer for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -91,7 +92,7 @@ impl Setup {
             .iter()
             .map(|origin| origin.parse().unwrap())
             .collect();
-        let (mut broker, theirs) = egress.open(grants).unwrap();
+        let (mut broker, theirs) = egress.open(grants, &[]).unwrap();
         let said = Said::default();
         let log = said.clone();
         let mut serving = JoinSet::new();
@@ -99,7 +100,7 @@ impl Setup {
             broker.serve(&log).await;
             broker.finish(&log).await
         });
-        let caller = Caller::new(theirs).unwrap();
+        let caller = Caller::new(theirs);
         Stand {
             caller,
             said,

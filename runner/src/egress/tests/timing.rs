@@ -144,7 +144,7 @@ async fn connections_are_counted_at_once_and_in_all() {
 #[tokio::test]
 async fn a_guest_that_goes_away_takes_its_request_with_it() {
     let (stand, origin, server, _names) = stand_with(Does::Hangs(Vec::new()), |setup| {
-        setup.limits.at_once_max = 1
+        setup.limits.at_once_max = 1;
     })
     .await;
     let mut channel = stand.channel().await;

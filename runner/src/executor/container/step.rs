@@ -138,6 +138,7 @@ fn blank_receipt(executor: &ContainerExecutor, image: &ImageName, given: Network
         cpu: None,
         memory_peak_bytes: None,
         output_bytes: 0,
+        network: None,
         isolation: format!(
             "container: {}; few capabilities, no new privileges, the engine's seccomp profile; \
              network: {network}",

@@ -9,11 +9,13 @@
 mod compiler;
 mod confine;
 mod guest;
+mod http;
 mod idmap;
 mod limiter;
 mod native;
 mod repeat;
 mod secret_files;
+mod sockets;
 mod stdio;
 mod tree;
 
@@ -26,9 +28,11 @@ use tokio::runtime::Runtime;
 
 use self::confine::filter::{Filtered, filter};
 use self::confine::{Confinement, WallError, landlock};
+use self::guest::Handles;
 use self::native::Native;
 use super::link::{
-    CompileReport, Given, GuestLimits, StepReport, Walls, receive_spec, send_report,
+    CompileReport, Given, GuestLimits, StepReport, Walls, receive_spec, receive_way_out,
+    send_report,
 };
 use crate::process::{Mode, Namespaces};
 use crate::receipt::isolation::Demand;
@@ -103,6 +107,7 @@ fn prepare_step(
         native,
         stdin,
     } = receive_spec(link).map_err(broken("no spec came"))?;
+    let way_out = receive_way_out(link, &spec).map_err(broken("no way out came"))?;
     rustix::stdio::dup2_stdin(stdin).map_err(|error| broken("no standard input")(error.into()))?;
     let raised = raised
         .transpose()
@@ -117,7 +122,7 @@ fn prepare_step(
     });
     confine::close_kept(idmap::prepared_number());
     let mut standing = standing.map_err(no_wall)?;
-    let prepared = guest::Prepared::load(link, &spec, native)
+    let prepared = guest::Prepared::load(link, &spec, Handles { native, way_out })
         .map_err(|error| StepReport::Broken(format!("the native code does not load: {error:#}")))?;
     standing.landlock_abi = landlock::restrict_step(&spec).map_err(broken("wall `landlock`"))?;
     let runtime = guest::runtime().map_err(broken("no threads"))?;

@@ -23,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::executor::repeat::{GuestClock, GuestRandom};
 use crate::grant::HostFile;
+use crate::process::rights;
 use crate::receipt::isolation::{Demand, Isolation};
 
 /// Most bytes of one frame: guests write at most 64 KiB at once; native code is cut into pieces of this
@@ -62,6 +63,8 @@ impl Kind {
 pub(super) struct StepSpec {
     /// Which front door the module takes.
     pub front: Front,
+    /// Whether one end of the egress broker's socket follows the spec.
+    pub has_way_out: bool,
     /// Arguments, the program's name first.
     pub arguments: Vec<String>,
     /// Environment.
@@ -300,6 +303,20 @@ fn receive_handles(link: &StdUnixStream, first: &mut [u8]) -> io::Result<[OwnedF
     match (received.bytes, handles.try_into()) {
         (1, Ok(handles)) => Ok(handles),
         _ => Err(bad("no native code came".to_owned())),
+    }
+}
+
+/// Takes what follows the spec, in a step process: its end of the egress broker's socket.
+pub(super) fn receive_way_out(
+    link: &StdUnixStream,
+    spec: &StepSpec,
+) -> io::Result<Option<OwnedFd>> {
+    if !spec.has_way_out {
+        return Ok(None);
+    }
+    match rights::receive(link)? {
+        (_, Some(way_out)) => Ok(Some(way_out)),
+        (_, None) => Err(bad("the way out did not come".to_owned())),
     }
 }
 

@@ -18,14 +18,17 @@ use super::link::{
     Front, GuestLimits, Kind, Mount, MountWhat, Preopen, StepReport, StepSpec, Walls, encode_spec,
     receive, report, send_handles,
 };
-use super::pool::Pool;
-use super::{CLONE_DIR, GuestRun, Home, infrastructure, ours, secret_files, too_weak, user};
+use super::{
+    CLONE_DIR, GuestRun, Home, WasmExecutor, infrastructure, ours, secret_files, too_weak, user,
+};
+use crate::egress::Broker;
 use crate::executor::ExecutorError;
 use crate::executor::disk::{DiskLimit, DiskWatch};
 use crate::grant::{ASIDE, Access, PathGrant, TREE};
 use crate::log::LogSink;
-use crate::process::{Mode, Process, describe, one_line};
+use crate::process::{Mode, Process, describe, one_line, rights};
 use crate::receipt::isolation::Isolation;
+use crate::receipt::network::NetworkUse;
 use crate::receipt::{EndedBy, LimitHit};
 
 /// How long a process may take to go once it has reported its end, and how long its last words may take
@@ -46,6 +49,7 @@ pub(super) struct Ran {
     pub cpu: Option<Duration>,
     pub memory_peak_bytes: Option<u64>,
     pub output_bytes: u64,
+    pub network: Option<NetworkUse>,
     pub isolation: Option<Isolation>,
     pub process: Option<u32>,
 }
@@ -61,7 +65,7 @@ pub(super) enum Attempt {
 
 /// Runs a prepared guest behind these walls.
 pub(super) async fn run(
-    pool: &Pool,
+    executor: &WasmExecutor,
     guest: &GuestRun<'_>,
     (front, native): (Front, &OwnedFd),
     walls: Walls,
@@ -72,9 +76,10 @@ pub(super) async fn run(
     })?;
     let disk = watch_disk(guest).await?;
     let start = Instant::now();
+    let (mut broker, way_out) = open_broker(executor, guest)?.unzip();
     let launched = match walls {
-        Walls::Tree => pool.take().await,
-        Walls::Process => pool.launch(Mode::StepInPlace).await,
+        Walls::Tree => executor.pool.take().await,
+        Walls::Process => executor.pool.launch(Mode::StepInPlace).await,
     };
     let mut process = launched
         .map_err(|error| infrastructure("the step's process could not be started", error))?;
@@ -87,11 +92,25 @@ pub(super) async fn run(
         output_bytes_max: guest.limits.output_bytes,
         isolation: None,
     };
-    let handles = [native.as_fd(), guest.stdin.as_fd()];
-    let conversation = relay.converse(link, &spec, handles);
-    let end = watch(guest, disk.as_ref(), &mut process, conversation).await;
+    let given = Handed {
+        handles: [native.as_fd(), guest.stdin.as_fd()],
+        way_out,
+    };
+    let conversation = relay.converse(link, &spec, given);
+    let watching = watch(guest, disk.as_ref(), &mut process, conversation);
+    let end = while_served(broker.as_mut(), log, watching).await;
     let memory_peak_bytes = process.memory_peak_bytes().or(end.memory_peak_bytes);
     let ended = let_go(&mut process).await?;
+    let network = match broker {
+        Some(mut broker) => {
+            if !matches!(end.what, What::Stopped(_)) {
+                // What it sent last may still be on its way.
+                let _late = tokio::time::timeout(LAST_WORDS_TIME_MAX, broker.serve(log)).await;
+            }
+            Some(broker.finish(log).await)
+        }
+        None => None,
+    };
     let ended_by = match end.what {
         What::Said(StepReport::NoTree(why)) => return Ok(Attempt::NoTree(one_line(&why))),
         What::Said(report) => ended_by(report)?,
@@ -114,9 +133,50 @@ pub(super) async fn run(
         cpu: Some(ended.cpu),
         memory_peak_bytes: memory_peak_bytes.or(Some(ended.memory_peak_bytes)),
         output_bytes: relay.output_bytes,
+        network,
         process: Some(process.id()),
         isolation: relay.isolation,
     }))
+}
+
+/// A broker for a step that was granted origins, and the step's end of its socket.
+fn open_broker(
+    executor: &WasmExecutor,
+    guest: &GuestRun<'_>,
+) -> Result<Option<(Broker, OwnedFd)>, ExecutorError> {
+    if guest.net.is_empty() {
+        return Ok(None);
+    }
+    let opened = executor.egress.open(guest.net.clone(), &guest.net_private);
+    opened
+        .map(Some)
+        .map_err(|error| infrastructure("the egress broker could not be started", error))
+}
+
+/// Lets the broker serve as long as the step is watched.
+async fn while_served(
+    broker: Option<&mut Broker>,
+    log: &dyn LogSink,
+    watching: impl Future<Output = End>,
+) -> End {
+    let serving = async {
+        if let Some(broker) = broker {
+            broker.serve(log).await;
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        end = watching => end,
+        never = serving => never,
+    }
+}
+
+/// What a step process is given beside its spec.
+struct Handed<'a> {
+    /// Native code and standard input.
+    handles: [BorrowedFd<'a>; 2],
+    /// Its end of the egress broker's socket, for a step that was granted origins.
+    way_out: Option<OwnedFd>,
 }
 
 /// How the conversation with a step ended.
@@ -208,14 +268,21 @@ impl Relay<'_> {
         &mut self,
         link: UnixStream,
         spec: &[u8],
-        handles: [BorrowedFd<'_>; 2],
+        Handed { handles, way_out }: Handed<'_>,
     ) -> What {
         let (first, rest) = spec.split_first().expect("a spec begins with its length");
         let (incoming, mut outgoing) = link.into_split();
-        let sent = match send_handles(incoming.as_ref(), *first, handles) {
-            Ok(()) => outgoing.write_all(rest).await,
-            Err(error) => Err(error),
+        let sent = async {
+            send_handles(incoming.as_ref(), *first, handles)?;
+            outgoing.write_all(rest).await?;
+            match &way_out {
+                Some(socket) => rights::send(outgoing.as_ref(), 0, Some(socket.as_fd())).await,
+                None => Ok(()),
+            }
         };
+        let sent = sent.await;
+        // The step has it now; once the step is gone the broker is to see that.
+        drop(way_out);
         if let Err(error) = sent {
             return What::Vanished(format!("it does not listen: {error}"));
         }
@@ -339,6 +406,7 @@ fn vanished(process: &Process, ended: &crate::process::Ended, why: &str) -> Exec
 fn spec(guest: &GuestRun<'_>, front: Front, walls: Walls) -> StepSpec {
     StepSpec {
         front,
+        has_way_out: !guest.net.is_empty(),
         arguments: guest.arguments.clone(),
         env: guest
             .env

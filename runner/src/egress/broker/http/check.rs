@@ -5,10 +5,9 @@
 
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 
-use super::OF_THE_CONNECTION;
 use crate::egress::policy::{NetGrant, Policy};
 use crate::egress::record::Refusal;
-use crate::egress::wire::{HEAD_BYTES_MAX, RequestHead, Word};
+use crate::egress::wire::{HEAD_BYTES_MAX, RequestHead, Word, is_brokers_own};
 
 /// A request that may leave.
 #[derive(Debug)]
@@ -88,13 +87,8 @@ fn check_path(path: &str) -> Option<Uri> {
 
 /// The length that they give for the body.
 fn check_headers(headers: &HeaderMap, has_body: bool) -> Result<Option<u64>, String> {
-    for name in OF_THE_CONNECTION
-        .iter()
-        .chain(&[header::HOST, header::EXPECT])
-    {
-        if headers.contains_key(name) {
-            return Err(format!("the header `{name}` is the broker's own"));
-        }
+    if let Some(name) = headers.keys().find(|name| is_brokers_own(name)) {
+        return Err(format!("the header `{name}` is the broker's own"));
     }
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     let Some(length) = lengths.next() else {

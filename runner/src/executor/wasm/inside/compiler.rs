@@ -21,10 +21,11 @@ use crate::executor::wasm::link::{CompileReport, Front, Kind, send};
 const NAMES_SHOWN_MAX: usize = 10;
 
 /// The interfaces of preview 2 that the host has.
-const HOST_PACKAGES: [&str; 6] = [
+const HOST_PACKAGES: [&str; 7] = [
     "wasi:cli/",
     "wasi:clocks/",
     "wasi:filesystem/",
+    "wasi:http/",
     "wasi:io/",
     "wasi:random/",
     "wasi:sockets/",
@@ -188,9 +189,6 @@ fn no_unknown_imports(unknown: impl Iterator<Item = String>) -> Result<(), Failu
     if unknown.len() > NAMES_SHOWN_MAX {
         why = format!("{why} and {} more", unknown.len() - NAMES_SHOWN_MAX);
     }
-    if unknown.iter().any(|name| name.starts_with("wasi:http/")) {
-        why = format!("{why} (network access is not available in this version)");
-    }
     Err(Failure::Refused(why))
 }
 
@@ -266,8 +264,8 @@ mod tests {
                 "it is a core module with a `component-type:x` section",
             ),
             (
-                r#"(component (import "wasi:http/outgoing-handler@0.2.0" (instance)))"#,
-                "it imports what no host of ours has: wasi:http/outgoing-handler@0.2.0 (network",
+                r#"(component (import "wasi:nothing/of-the-kind@0.2.0" (instance)))"#,
+                "it imports what no host of ours has: wasi:nothing/of-the-kind@0.2.0",
             ),
             ("(component)", "it is not a command"),
             (

@@ -2,8 +2,10 @@
 //!
 //! There are two front doors, preview 1 for core modules and preview 2 for components, and one context
 //! behind both: the preview 1 host is built on that of preview 2. Every WASI interface is there; what a
-//! step was not granted is denied inside. `wasi:http` is not there yet.
+//! step was not granted is denied inside: `wasi:http` in `http`, TCP and lookups in `sockets`; UDP has no
+//! host of ours, because wasmtime's own makes no socket unless it is told to.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -14,11 +16,15 @@ use wasmtime::{Engine, InstancePre, Linker, Module, Store, Trap};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
+use super::http::Requests;
 use super::limiter::{LimitReached, Limiter};
 use super::native::Native;
 use super::repeat;
+use super::sockets::{self, SocketsView};
 use super::stdio::{Input, Output};
+use crate::egress::caller::Caller;
 use crate::executor::wasm::engine::{Purpose, engine};
 use crate::executor::wasm::link::{Front, Kind, Preopen, StepReport, StepSpec, Walls};
 
@@ -42,6 +48,9 @@ const CORE_HOSTS: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
 /// What a store holds.
 pub(super) struct State {
     wasi: WasiP1Ctx,
+    requests: Requests,
+    /// `None` for a step that was granted no origin.
+    caller: Option<Arc<Caller>>,
     limiter: Limiter,
 }
 
@@ -50,11 +59,17 @@ impl State {
     pub(super) fn powerless() -> Self {
         Self {
             wasi: WasiCtxBuilder::new().build_p1(),
+            requests: Requests::new(None),
+            caller: None,
             limiter: Limiter::new(0),
         }
     }
 
-    fn of(link: &Arc<UnixStream>, spec: &StepSpec) -> wasmtime::Result<Self> {
+    fn of(
+        link: &Arc<UnixStream>,
+        spec: &StepSpec,
+        way_out: Option<OwnedFd>,
+    ) -> wasmtime::Result<Self> {
         let output = |kind| Output {
             link: Arc::clone(link),
             kind,
@@ -83,7 +98,31 @@ impl State {
         let mut wasi = builder.build_p1();
         wasi.ctx().table.set_max_capacity(HOST_RESOURCES_MAX);
         let limiter = Limiter::new(spec.limits.memory_bytes);
-        Ok(Self { wasi, limiter })
+        let caller = way_out.map(|way_out| Arc::new(Caller::new(way_out)));
+        Ok(Self {
+            wasi,
+            requests: Requests::new(caller.clone()),
+            caller,
+            limiter,
+        })
+    }
+
+    pub(super) fn sockets(&mut self) -> SocketsView<'_> {
+        SocketsView {
+            table: self.wasi.ctx().table,
+            caller: self.caller.as_ref(),
+        }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let Requests { context, hooks } = &mut self.requests;
+        WasiHttpCtxView {
+            hooks,
+            table: self.wasi.ctx().table,
+            ctx: context,
+        }
     }
 }
 
@@ -94,10 +133,7 @@ impl WasiView for State {
 }
 
 /// Where a preopened directory is for this process, and a handle that keeps it there.
-fn host_path(
-    spec: &StepSpec,
-    preopen: &Preopen,
-) -> std::io::Result<(PathBuf, Option<std::os::fd::OwnedFd>)> {
+fn host_path(spec: &StepSpec, preopen: &Preopen) -> std::io::Result<(PathBuf, Option<OwnedFd>)> {
     use crate::executor::wasm::link::MountWhat;
     use std::os::fd::AsRawFd as _;
     if spec.walls == Walls::Tree {
@@ -165,6 +201,14 @@ pub(super) fn runtime() -> std::io::Result<Runtime> {
     Ok(runtime)
 }
 
+/// What was handed to this process beside the spec.
+pub(super) struct Handles {
+    /// The native code.
+    pub native: Native,
+    /// The way to the egress broker, if the step was granted any origin.
+    pub way_out: Option<OwnedFd>,
+}
+
 /// A guest that is ready to run.
 pub(super) struct Prepared {
     store: Store<State>,
@@ -181,14 +225,14 @@ impl Prepared {
     pub(super) fn load(
         link: &UnixStream,
         spec: &StepSpec,
-        native: Native,
+        Handles { native, way_out }: Handles,
     ) -> wasmtime::Result<Self> {
         let Host {
             engine,
             core,
             component,
         } = Host::get()?;
-        let state = State::of(&Arc::new(link.try_clone()?), spec)?;
+        let state = State::of(&Arc::new(link.try_clone()?), spec, way_out)?;
         let code = native.load(|path| match spec.front {
             Front::Core => {
                 let module = load_core(engine, path)?;
@@ -284,6 +328,8 @@ pub(super) fn core_linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
 pub(super) fn component_linker(engine: &Engine) -> wasmtime::Result<ComponentLinker<State>> {
     let mut linker = ComponentLinker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    sockets::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 
