@@ -42,9 +42,10 @@ deny:
 setup:
     @{{workbench}} setup
 
-# Measure how long pipeline files take to resolve, with the profile that is tested
+# Measure how long pipeline files take to resolve and steps to begin, with the profile that is tested
 bench:
     cargo bench --package cofferdam-pipeline --bench resolve --profile dev --locked
+    cargo bench --package cofferdam-runner --bench steps --profile dev --locked
 
 # Build every guest into target/guests
 guests *args:

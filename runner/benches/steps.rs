@@ -202,7 +202,7 @@ impl Table {
 
     fn spread(&mut self, what: &str, spread: Option<Spread>, goal: &str) {
         let ours = spread.map_or_else(
-            || "not on this host".to_owned(),
+            || "not here, or not working".to_owned(),
             |spread| format!("{:.2} / {:.2} ms", ms(spread.p50), ms(spread.p99)),
         );
         self.row(what, &ours, goal);

@@ -12,10 +12,12 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstatvfs, openat, statat};
 use rustix::io::Errno;
+
+use tokio::time::Instant;
 
 use crate::receipt::LimitHit;
 
@@ -221,7 +223,7 @@ fn look(root: BorrowedFd<'_>, used: &mut Used, allowed: Used) -> Result<(), Deep
             continue;
         };
         // A file with several names is counted once for each, by its share.
-        let names = u64::from(stat.st_nlink).max(1);
+        let names = stat.st_nlink.max(1);
         let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         let blocks = u64::try_from(stat.st_blocks).unwrap_or(0) * BLOCK_BYTES;
         used.bytes += if is_directory { blocks } else { blocks / names };
@@ -331,11 +333,13 @@ mod tests {
     async fn a_step_that_writes_too_much_is_noticed_while_it_writes() {
         let dir = tempfile::tempdir().unwrap();
         let watch = DiskWatch(Arc::new(watch(dir.path())));
-        let exceeded = tokio::spawn(async move { DiskWatch::exceeded(Some(&watch)).await });
-        tokio::task::yield_now().await;
-        assert!(!exceeded.is_finished());
-        write(&dir.path().join("large"), 3 * 1024 * 1024);
-        let hit = tokio::time::timeout(Duration::from_secs(20), exceeded).await;
-        assert_eq!(hit.unwrap().unwrap().name, "disk");
+        let writing = async {
+            tokio::task::yield_now().await;
+            write(&dir.path().join("large"), 3 * 1024 * 1024);
+        };
+        let exceeded = DiskWatch::exceeded(Some(&watch));
+        let both = async { tokio::join!(exceeded, writing).0 };
+        let hit = tokio::time::timeout(Duration::from_secs(20), both).await;
+        assert_eq!(hit.unwrap().name, "disk");
     }
 }

@@ -133,7 +133,7 @@ fn wasm(step: WasmStep, given: &Secrets) -> PlannedWork {
     }
     let secrets = match granted(&secrets, given) {
         Ok(granted) => granted,
-        Err(instead) => return instead,
+        Err(instead) => return *instead,
     };
     PlannedWork::Wasm(Box::new(PlannedWasm {
         module,
@@ -152,7 +152,7 @@ fn wasm(step: WasmStep, given: &Secrets) -> PlannedWork {
 }
 
 /// The values of the secrets that a step is granted, of those that were given; or what the step is instead.
-fn granted(asked: &[SecretGrant], given: &Secrets) -> Result<SecretGrants, PlannedWork> {
+fn granted(asked: &[SecretGrant], given: &Secrets) -> Result<SecretGrants, Box<PlannedWork>> {
     let mut granted = SecretGrants::default();
     for SecretGrant {
         name,
@@ -161,20 +161,21 @@ fn granted(asked: &[SecretGrant], given: &Secrets) -> Result<SecretGrants, Plann
     } in asked
     {
         let Some(value) = given.get(name) else {
-            return Err(PlannedWork::Lacking {
+            return Err(Box::new(PlannedWork::Lacking {
                 what: format!("the secret `{name}`; give it with --secret or --secrets"),
                 line: *line,
-            });
+            }));
         };
         let kind = match delivery {
             SecretDelivery::Environment => &mut granted.variables,
             SecretDelivery::File => &mut granted.files,
         };
-        kind.put(name.clone(), value.to_owned())
-            .map_err(|fault| PlannedWork::Impossible {
+        kind.put(name.clone(), value.to_owned()).map_err(|fault| {
+            Box::new(PlannedWork::Impossible {
                 why: fault.to_string(),
                 line: *line,
-            })?;
+            })
+        })?;
     }
     Ok(granted)
 }

@@ -199,7 +199,7 @@ mod tests {
             std::fs::create_dir_all(shut.join("inner")).unwrap();
             std::fs::write(shut.join("inner/file"), "").unwrap();
             for path in [shut.join("inner"), shut] {
-                std::fs::set_permissions(path, std::fs::Permissions::from_mode(0)).unwrap();
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o0)).unwrap();
             }
             std::fs::write(root.join(OsStr::from_bytes(b"\xff\n")), "").unwrap();
             mknodat(CWD, root.join("fifo"), FileType::Fifo, Mode::empty(), 0).unwrap();

@@ -315,7 +315,7 @@ pub(super) fn size(path: &str) -> Vec<u8> {
 
 /// Makes one file of 64 KiB after the other, for ever; exits with the errno of one that it cannot make.
 pub(super) fn fill() -> Vec<u8> {
-    let letters: String = (0..4)
+    let letters: Vec<String> = (0..4)
         .map(|place| {
             let (at, shift) = (512 + place, 4 * place);
             format!(
@@ -324,6 +324,7 @@ pub(super) fn fill() -> Vec<u8> {
             )
         })
         .collect();
+    let letters = letters.concat();
     command(
         &["path_open", "fd_write", "fd_close", "proc_exit"],
         "(global $n (mut i32) (i32.const 0)) (global $errno (mut i32) (i32.const 0))

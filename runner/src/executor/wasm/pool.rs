@@ -8,6 +8,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio_util::task::TaskTracker;
+
 use crate::process::{Launcher, Mode, Process};
 
 /// The processes that wait, and where more come from.
@@ -22,6 +24,8 @@ struct Shared {
     /// How many shall wait.
     size: usize,
     waiting: Mutex<Waiting>,
+    /// The launches under way. Nobody waits for them: what comes too late is dropped, and so killed.
+    tasks: TaskTracker,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +43,7 @@ impl Pool {
                 launcher,
                 size,
                 waiting: Mutex::default(),
+                tasks: TaskTracker::new(),
             }),
         }
     }
@@ -47,10 +52,10 @@ impl Pool {
     pub(super) fn fill(&self) {
         for _ in 0..self.shared.claim() {
             let shared = Arc::clone(&self.shared);
-            tokio::spawn(async move {
+            drop(self.shared.tasks.spawn(async move {
                 let launched = shared.launch(Mode::Step).await;
                 shared.arrived(launched);
-            });
+            }));
         }
     }
 

@@ -1,10 +1,10 @@
 //! One step process from its start to its end: the spec goes in, output and the report come out, and time,
 //! cancel and output limit are watched from here, where no guest can reach.
 
-use std::collections::BTreeMap;
+mod spec;
+
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -14,17 +14,12 @@ use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
-use super::link::{
-    Front, GuestLimits, Kind, Mount, MountWhat, Preopen, StepReport, StepSpec, Walls, encode_spec,
-    receive, report, send_handles,
-};
-use super::{
-    CLONE_DIR, GuestRun, Home, WasmExecutor, infrastructure, ours, secret_files, too_weak, user,
-};
+use super::link::{Front, Kind, StepReport, Walls, encode_spec, receive, report, send_handles};
+use super::{GuestRun, WasmExecutor, infrastructure, ours, too_weak, user};
 use crate::egress::Broker;
 use crate::executor::ExecutorError;
 use crate::executor::disk::{DiskLimit, DiskWatch};
-use crate::grant::{ASIDE, Access, PathGrant, TREE};
+use crate::grant::Access;
 use crate::log::LogSink;
 use crate::process::{Mode, Process, describe, one_line, rights};
 use crate::receipt::isolation::Isolation;
@@ -71,7 +66,7 @@ pub(super) async fn run(
     walls: Walls,
     log: &dyn LogSink,
 ) -> Result<Attempt, ExecutorError> {
-    let spec = encode_spec(&spec(guest, front, walls)).map_err(|error| {
+    let spec = encode_spec(&spec::spec(guest, front, walls)).map_err(|error| {
         ExecutorError::User("the step is too large".to_owned(), Some(error.into()))
     })?;
     let disk = watch_disk(guest).await?;
@@ -401,120 +396,4 @@ fn vanished(process: &Process, ended: &crate::process::Ended, why: &str) -> Exec
         format!("the step's process ended with {status} ({why}){words}"),
         None,
     )
-}
-
-fn spec(guest: &GuestRun<'_>, front: Front, walls: Walls) -> StepSpec {
-    StepSpec {
-        front,
-        has_way_out: !guest.net.is_empty(),
-        arguments: guest.arguments.clone(),
-        env: guest
-            .env
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()))
-            // Of two variables of one name the later one counts.
-            .chain(secret_files::variables(guest))
-            .collect::<BTreeMap<_, _>>()
-            .into_iter()
-            .collect(),
-        mounts: mounts(guest),
-        preopens: match walls {
-            Walls::Tree => preopened_tree(guest),
-            Walls::Process => preopened_grants(guest),
-        }
-        .into_iter()
-        .chain(secret_files::preopen(guest))
-        .collect(),
-        working_directory: match guest.home {
-            Home::Root => "/".to_owned(),
-            Home::CloneDir => CLONE_DIR.to_owned(),
-        },
-        clock: guest.clock,
-        random: guest.random,
-        limits: GuestLimits {
-            memory_bytes: guest.limits.memory_bytes,
-            disk_bytes: guest.limits.disk_bytes,
-        },
-        walls,
-        isolation: guest.isolation,
-    }
-}
-
-fn mounts(guest: &GuestRun<'_>) -> Vec<Mount> {
-    let granted = guest.grants.paths.iter().map(|grant| Mount {
-        at: grant.place.clone(),
-        what: MountWhat::Granted {
-            host: grant.host.clone(),
-            is_writable: grant.wanted.access == Access::Write,
-        },
-    });
-    let hidden = guest.grants.hidden.iter().map(|hidden| Mount {
-        at: hidden.place.clone(),
-        what: MountWhat::Hidden {
-            is_directory: hidden.is_directory,
-        },
-    });
-    let secrets = secret_files::mount(guest);
-    let mut mounts: Vec<Mount> = granted.chain(hidden).chain(secrets).collect();
-    mounts.sort_by(|one, other| one.at.cmp(&other.at));
-    mounts
-}
-
-/// One tree, whose root is where the guest starts, and what stands aside of it. The kernel knows what in
-/// it is read-only. A step without grants has no directory at all.
-fn preopened_tree(guest: &GuestRun<'_>) -> Vec<Preopen> {
-    let grants = &guest.grants.paths;
-    if grants.is_empty() {
-        return Vec::new();
-    }
-    let is_writable = |grant: &PathGrant| grant.wanted.access == Access::Write;
-    let names: &[&str] = match guest.home {
-        Home::Root => &["/"],
-        // Languages differ in which of the two they look for.
-        Home::CloneDir => &[CLONE_DIR, "."],
-    };
-    let preopen = |name: &&str| Preopen {
-        name: (*name).to_owned(),
-        at: PathBuf::from(TREE),
-        is_writable: grants.iter().any(is_writable),
-    };
-    let aside = grants
-        .iter()
-        .filter(|grant| grant.place.parent() == Some(Path::new(ASIDE)))
-        .map(|grant| Preopen {
-            name: absolute(Path::new("/"), &grant.at),
-            at: grant.place.clone(),
-            is_writable: is_writable(grant),
-        });
-    names.iter().map(preopen).chain(aside).collect()
-}
-
-/// Each granted directory by its own name, absolute and, away from the root, relative too.
-fn preopened_grants(guest: &GuestRun<'_>) -> Vec<Preopen> {
-    let mut preopens = Vec::new();
-    for grant in &guest.grants.paths {
-        let relative = match grant.at.to_string_lossy() {
-            at if at.is_empty() => ".".to_owned(),
-            at => at.into_owned(),
-        };
-        let names = match guest.home {
-            Home::Root => vec![absolute(Path::new("/"), &grant.at)],
-            Home::CloneDir => vec![absolute(Path::new(CLONE_DIR), &grant.at), relative],
-        };
-        preopens.extend(names.into_iter().map(|name| Preopen {
-            name,
-            at: grant.place.clone(),
-            is_writable: grant.wanted.access == Access::Write,
-        }));
-    }
-    preopens
-}
-
-fn absolute(base: &Path, at: &Path) -> String {
-    let path = if at.as_os_str().is_empty() {
-        base.to_owned()
-    } else {
-        base.join(at)
-    };
-    path.to_string_lossy().into_owned()
 }
