@@ -47,6 +47,10 @@ bench:
     cargo bench --package cofferdam-pipeline --bench resolve --profile dev --locked
     cargo bench --package cofferdam-runner --bench steps --profile dev --locked
 
+# Run ten thousand steps in one runner, one in three of them hostile, and look at what they leave
+soak steps="10000":
+    COFFERDAM_SOAK_STEPS={{steps}} cargo test --package cofferdam-runner --test wasm --locked -- --nocapture --exact soak::many_steps_leave_nothing_behind
+
 # Build every guest into target/guests
 guests *args:
     @{{workbench}} guests {{args}}

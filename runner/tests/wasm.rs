@@ -21,6 +21,8 @@ mod isolation;
 mod limits;
 #[path = "wasm/network.rs"]
 mod network;
+#[path = "wasm/soak.rs"]
+mod soak;
 #[path = "wasm/stand.rs"]
 mod stand;
 #[cfg(target_arch = "x86_64")]
