@@ -8,6 +8,7 @@ pub mod json;
 use std::time::Duration;
 
 use self::isolation::Isolation;
+use crate::ceiling::quantity::size_shown;
 
 /// How a step ended. The exit status alone cannot say: a guest may use any of them itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,16 @@ pub struct LimitHit {
     pub allowed: u64,
     /// The limit's unit, for example `bytes`.
     pub unit: &'static str,
+}
+
+impl LimitHit {
+    /// How much was allowed, for people: `64MiB`, `4000000 elements`.
+    pub fn allowed_shown(&self) -> String {
+        match self.unit {
+            "bytes" => size_shown(self.allowed),
+            unit => format!("{} {unit}", self.allowed),
+        }
+    }
 }
 
 /// Who saw a use. Only `Broker` and `Kernel` count against a hostile step.
