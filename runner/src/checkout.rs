@@ -11,6 +11,7 @@ use cofferdam_protocol::job_spec::Trust;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use crate::first_party::{self, SCHEME};
 use crate::workspace::Workspace;
 
 /// Largest module that is read from a commit, in bytes. Yosys, the largest real one we know, has 69 MB.
@@ -61,11 +62,19 @@ pub enum CheckoutError {
         path: String,
     },
     /// The commit has no such file.
-    #[error("{path} is not in the commit")]
+    #[error("there is no module `{path}` in the commit; {}", advice(.path))]
     NoModule {
         /// As the file has it.
         path: String,
     },
+}
+
+/// What somebody who named this file may have forgotten.
+fn advice(path: &str) -> String {
+    match first_party::find(path.trim_start_matches("./")) {
+        Ok(step) => format!("did you mean `{SCHEME}{}`?", step.name),
+        Err(_) => "was it added, or does git ignore it?".to_owned(),
+    }
 }
 
 impl Checkouts {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use self::isolation::Isolation;
 use self::network::NetworkUse;
+use crate::ceiling::quantity::size_shown;
 
 /// How a step ended. The exit status alone cannot say: a guest may use any of them itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,16 @@ pub struct LimitHit {
     pub allowed: u64,
     /// The limit's unit, for example `bytes`.
     pub unit: &'static str,
+}
+
+impl LimitHit {
+    /// How much was allowed, for people: `64MiB`, `4000000 elements`.
+    pub fn allowed_shown(&self) -> String {
+        match self.unit {
+            "bytes" => size_shown(self.allowed),
+            unit => format!("{} {unit}", self.allowed),
+        }
+    }
 }
 
 /// Who saw a use. Only `Broker` and `Kernel` count against a hostile step.

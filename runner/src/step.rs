@@ -177,7 +177,12 @@ impl Steps {
     ) -> Result<Result<Vec<u8>, StepResult>, CheckoutError> {
         match (&planned.module, site.keeping) {
             (ModuleSource::Commit(path), _) => {
-                self.checkouts.module(&site.commit, path).await.map(Ok)
+                match self.checkouts.module(&site.commit, path).await {
+                    Err(
+                        error @ (CheckoutError::NoModule { .. } | CheckoutError::BadPath { .. }),
+                    ) => Ok(Err(no_module(planned, &error))),
+                    done => done.map(Ok),
+                }
             }
             (ModuleSource::Artifact { path, from }, Some(keeping)) => {
                 Ok(keeping.module(path, from).await)
@@ -188,12 +193,17 @@ impl Steps {
             })),
             (ModuleSource::FirstParty(name), _) => Ok(match first_party::find(name) {
                 Ok(step) => Ok(step.module.to_vec()),
-                Err(error) => Err(StepResult::Error {
-                    blame: Blame::User,
-                    why: format!("line {}: {}", planned.module_line, chain(&error)),
-                }),
+                Err(error) => Err(no_module(planned, &error)),
             }),
         }
+    }
+}
+
+/// The file names a module that is not there.
+fn no_module(planned: &PlannedWasm, error: &dyn std::error::Error) -> StepResult {
+    StepResult::Error {
+        blame: Blame::User,
+        why: format!("line {}: {}", planned.module_line, chain(error)),
     }
 }
 

@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +41,7 @@ use crate::mask::Masks;
 use crate::receipt::isolation::Demand;
 use crate::receipt::json::{NotRun, not_run_to_json, to_json};
 use crate::receipt::{EndedBy, GrantRecord, Receipt};
+use crate::text::printable;
 
 /// What the exit status means where it is not the guest's own.
 pub mod status {
@@ -157,12 +158,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environ
 
 /// Runs the command.
 pub fn run(args: StepRunArgs, environment: &Environment) -> ExitCode {
+    let receipt_name = args.receipt.clone().unwrap_or_default();
+    let no_receipt = |error: io::Error| {
+        let name = printable(&receipt_name.display().to_string());
+        complain(&format!("the receipt cannot be written to {name}: {error}"));
+        ExitCode::from(status::NOT_RUN)
+    };
     let receipt_file = match args.receipt.as_deref().map(ReceiptFile::begin).transpose() {
         Ok(file) => file,
-        Err(error) => {
-            complain(&format!("the receipt cannot be written: {error}"));
-            return ExitCode::from(status::NOT_RUN);
-        }
+        Err(error) => return no_receipt(error),
     };
     let origin = args.module.display().to_string();
     let (end, json) = match attempt(args, environment) {
@@ -180,8 +184,7 @@ pub fn run(args: StepRunArgs, environment: &Environment) -> ExitCode {
         }
     };
     if let Some(Err(error)) = receipt_file.map(|file| file.keep(&json)) {
-        complain(&format!("the receipt cannot be written: {error}"));
-        return ExitCode::from(status::NOT_RUN);
+        return no_receipt(error);
     }
     ExitCode::from(end)
 }
@@ -353,8 +356,8 @@ fn exit_status(ended_by: &EndedBy, received: Option<u8>, failed: Option<&io::Err
             status::WALL
         }
         EndedBy::Limit(limit) => {
-            let (name, allowed, unit) = (limit.name, limit.allowed, limit.unit);
-            complain(&format!("limit `{name}` reached: {allowed} {unit}"));
+            let (name, allowed) = (limit.name, limit.allowed_shown());
+            complain(&format!("limit `{name}` reached: {allowed}"));
             status::LIMIT
         }
         EndedBy::Timeout(allowed) => {
@@ -400,8 +403,16 @@ fn grants(args: &StepRunArgs) -> Result<Grants, Failure> {
     let reads = args.read.iter().map(|text| wanted(Access::Read, text));
     let writes = args.write.iter().map(|text| wanted(Access::Write, text));
     let wanted: Vec<Wanted> = reads.chain(writes).collect();
-    Grants::by_hand(&wanted)
-        .map_err(|refusal| Failure::refused(refusal.access.name(), &refusal.what, &refusal.why))
+    Grants::by_hand(&wanted).map_err(|refusal| {
+        let goes_up = Path::new(&refusal.what)
+            .components()
+            .any(|part| part == Component::ParentDir);
+        let mut why = refusal.why;
+        if goes_up && !refusal.what.contains("::") {
+            why += "; `HOST::GUEST` says where the step finds it";
+        }
+        Failure::refused(refusal.access.name(), &refusal.what, &why)
+    })
 }
 
 fn origin(text: &str) -> Result<NetGrant, Failure> {

@@ -39,14 +39,10 @@ fn read(page: &str) -> Result<String> {
 }
 
 /// Runs a page's commands in an empty directory. What the page starts in the background ends with it.
-fn follow(page: &str, modules: &[&str]) -> Result<String> {
+fn follow(page: &str) -> Result<String> {
     let dir = tempfile::Builder::new()
         .prefix("cofferdam-docs-")
         .tempdir()?;
-    for module in modules {
-        let built = target_dir().join("guests").join(module);
-        fs::copy(&built, dir.path().join(module)).with_context(|| built.display().to_string())?;
-    }
     type_in(page, &commands(page)?, dir.path())
 }
 
@@ -112,7 +108,7 @@ fn the_readme_puts_the_programs_on_path_and_the_steps_into_a_repository() -> Res
 
 #[test]
 fn the_page_for_a_machine_of_ones_own_runs_a_pipeline() -> Result<()> {
-    let said = follow("docs/run-locally.md", &["secret-scan.wasm"])?;
+    let said = follow("docs/run-locally.md")?;
     for words in [
         "cofferdam.yml: no errors, no warnings",
         "1 files scanned, 0 findings",
@@ -126,7 +122,7 @@ fn the_page_for_a_machine_of_ones_own_runs_a_pipeline() -> Result<()> {
 
 #[test]
 fn the_operators_page_goes_from_a_hub_to_a_push_and_a_build_that_is_cancelled() -> Result<()> {
-    let said = follow("docs/operator.md", &["secret-scan.wasm"])?;
+    let said = follow("docs/operator.md")?;
     for words in [
         "Put this line into hooks/post-receive",
         "joined https://localhost:",
@@ -188,10 +184,7 @@ fn plan_all(text: &str, least: usize) -> Result<()> {
 
 #[test]
 fn the_step_authors_page_runs_a_module() -> Result<()> {
-    let said = follow(
-        "docs/step-author.md",
-        &["checksum-manifest.wasm", "secret-scan.wasm"],
-    )?;
+    let said = follow("docs/step-author.md")?;
     ensure!(said.contains("src/greeting.txt"), "{said}");
     Ok(())
 }

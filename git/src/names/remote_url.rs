@@ -72,7 +72,9 @@ pub enum BadRemoteUrl {
     Port,
     #[error("the path in the address of a repository is not one")]
     Path,
-    #[error("file:// is allowed only below the directories that the operator names")]
+    #[error(
+        "file:// is allowed only below the directories that the operator names: `--git-file-root` of a hub, `git.file_roots` of a runner"
+    )]
     OutsideRoots,
     #[error("file:// does not lead to a repository: {0}")]
     NotServed(String),

@@ -64,7 +64,7 @@ fn other_protocols_are_refused_by_name() {
     evil::https://example.com/a: an unknown protocol is not allowed for a repository: use https:// or ssh://
     https::ext::x: an unknown protocol is not allowed for a repository: use https:// or ssh://
     evil://example.com/a: an unknown protocol is not allowed for a repository: use https:// or ssh://
-    file:///srv/app.git: file:// is allowed only below the directories that the operator names
+    file:///srv/app.git: file:// is allowed only below the directories that the operator names: `--git-file-root` of a hub, `git.file_roots` of a runner
     /srv/app.git: a path without file:// is not allowed for a repository: use https:// or ssh://
     ../app.git: the address of a repository is needed: https://host/path, ssh://user@host/path
     app.git: the address of a repository is needed: https://host/path, ssh://user@host/path

@@ -328,11 +328,11 @@ async fn file_addresses_lead_only_below_the_operators_directories() {
     empty: file:// does not lead to a repository: there is no repository
     missing: file:// does not lead to a repository: there is no repository
     link/x.git: file:// does not lead to a repository: a part of its path is a link or not a directory
-    ../root/repo.git: file:// is allowed only below the directories that the operator names
-    ../work: file:// is allowed only below the directories that the operator names
-    repo.git/../../work: file:// is allowed only below the directories that the operator names
+    ../root/repo.git: file:// is allowed only below the directories that the operator names: `--git-file-root` of a hub, `git.file_roots` of a runner
+    ../work: file:// is allowed only below the directories that the operator names: `--git-file-root` of a hub, `git.file_roots` of a runner
+    repo.git/../../work: file:// is allowed only below the directories that the operator names: `--git-file-root` of a hub, `git.file_roots` of a runner
     %2e%2e/work: the address of a repository cannot hold the character '%'
-    without a root: file:// is allowed only below the directories that the operator names
+    without a root: file:// is allowed only below the directories that the operator names: `--git-file-root` of a hub, `git.file_roots` of a runner
     with a host: the host in the address of a repository is not one
     ");
 }

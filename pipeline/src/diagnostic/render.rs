@@ -76,13 +76,17 @@ fn source_line(source: &[u8], number: u32) -> Option<String> {
     Some(String::from_utf8_lossy(&rest[..end]).into_owned())
 }
 
-/// The shown part of a line, and carets under the place.
+/// The shown part of a line, and carets under the place. A place that is the blank before a line's text means the line.
 fn excerpt(line: &str, span: Span) -> (String, String) {
-    let column = usize::try_from(span.column)
+    let mut column = usize::try_from(span.column)
         .unwrap_or(usize::MAX)
         .saturating_sub(1);
     let length = line.chars().count();
-    let end = if span.end_line > span.line {
+    let means_line = span == Span::at_line(span.line) && line.starts_with(' ');
+    if means_line {
+        column = length - line.trim_start_matches(' ').len();
+    }
+    let end = if means_line || span.end_line > span.line {
         length
     } else {
         usize::try_from(span.end_column)

@@ -47,6 +47,13 @@ pub(crate) fn find(place: &str, name: &str) -> Option<&'static Key> {
         .find(|key| key.place == place && key.name == name)
 }
 
+/// All keys of a place, for people: `` `read`, `write` ``.
+pub(crate) fn listed(place: &str) -> String {
+    let names = KEYS.iter().filter(|key| key.place == place);
+    let names: Vec<String> = names.map(|key| format!("`{}`", key.name)).collect();
+    names.join(", ")
+}
+
 /// The key of a place that somebody may have meant who wrote `name`.
 pub(crate) fn nearest(place: &str, name: &str) -> Option<&'static str> {
     let names = KEYS
@@ -60,19 +67,27 @@ pub(crate) fn nearest(place: &str, name: &str) -> Option<&'static str> {
         .map(|found| found.1)
 }
 
-/// How many single-character changes lead from one word to the other; 9 for words that cannot be near.
+/// How many single-character changes lead from one word to the other, two neighbours that changed places counting as one; 9
+/// for words that cannot be near.
 fn edits(left: &str, right: &str) -> usize {
     if left.len().abs_diff(right.len()) > 2 {
         return 9;
     }
+    let (left, right) = (left.to_ascii_lowercase(), right.to_ascii_lowercase());
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    let mut above: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, from) in left.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
-        for (column, to) in right.bytes().enumerate() {
-            let replaced = diagonal + usize::from(!from.eq_ignore_ascii_case(&to));
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+    for (index, from) in left.iter().enumerate() {
+        let mut below = vec![index + 1];
+        for (column, to) in right.iter().enumerate() {
+            let replaced = row[column] + usize::from(from != to);
+            let mut least = replaced.min(row[column + 1] + 1).min(below[column] + 1);
+            if index > 0 && column > 0 && *from == right[column - 1] && left[index - 1] == *to {
+                least = least.min(above[column - 1] + 1);
+            }
+            below.push(least);
         }
+        above = std::mem::replace(&mut row, below);
     }
     // A word of three letters is two changes away from far too much.
     if row[right.len()] * 2 >= right.len() {

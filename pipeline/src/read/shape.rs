@@ -18,7 +18,8 @@ pub(super) const NOTHING: &str =
     "write something behind it or indented below it, or remove the key";
 
 /// What to do about something that should be a list.
-const DASHES: &str = "begin each item with `- ` on a line of its own";
+const DASHES: &str =
+    "begin each item with `- ` on a line of its own, or put it between `[` and `]`";
 
 /// The first thing in a step that this version cannot do.
 #[derive(Debug, Clone, Default)]
@@ -190,6 +191,8 @@ fn unknown(entry: &Entry, place: &str, report: &mut Report) {
         remark.help(format!("did you mean `{near}`?"));
     } else if place == "pipelines" {
         remark.help("the name of a branch goes below `branches:`");
+    } else if severity == Severity::Error {
+        remark.help(format!("its keys are {}", keys::listed(place)));
     } else if place == "file" {
         remark.help("if it is a store of anchors, `definitions:` is the place for it");
     }

@@ -78,11 +78,11 @@ impl CommonArgs {
     }
 }
 
-/// Where a configuration comes from, for people.
+/// Where a ceiling comes from, for people, behind `the ceiling`.
 fn origin(config: &Config) -> String {
     match &config.file {
-        Some(path) => crate::text::printable(&path.display().to_string()),
-        None => "no runner.toml: what is built in".to_owned(),
+        Some(path) => format!("of {}", crate::text::printable(&path.display().to_string())),
+        None => "that is built in, because no runner.toml is there".to_owned(),
     }
 }
 

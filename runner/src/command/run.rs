@@ -199,7 +199,7 @@ impl Chosen {
     ) -> anyhow::Result<Option<Self>> {
         let tree = git
             .work_tree(Path::new("."))?
-            .context("this directory is in no git work tree")?;
+            .context("this directory is in no git work tree; `git init` makes one")?;
         let place = take_place(&tree, environment)?;
         let head = tree.head(cancel).await?;
         let snapshot = snapshot(args, &tree, place.path(), cancel).await?;
@@ -417,7 +417,10 @@ async fn plan(
         outcome,
         diagnostics,
     } = resolve(&source, push, changed);
-    for remark in &diagnostics {
+    for mut remark in diagnostics {
+        if remark.code == "condition-unknown" && matches!(changed, ChangedFiles::Unknown) {
+            remark.help = Some("`--since REVISION` says since when to look for changes".to_owned());
+        }
         writeln!(io::stderr(), "{}", remark.render(&source, name))?;
     }
     match outcome {

@@ -20,7 +20,7 @@ pub(super) fn step_result(receipt: &Receipt) -> StepResult {
         EndedBy::Trap(what) => failed(None, sentence(&format!("the module trapped: {what}"))),
         EndedBy::Limit(hit) => failed(
             None,
-            format!("limit: {} ({} {} allowed)", hit.name, hit.allowed, hit.unit),
+            format!("limit `{}` reached: {}", hit.name, hit.allowed_shown()),
         ),
         EndedBy::Timeout(after) => {
             failed(None, format!("timed out after {} s", after.as_secs_f64()))

@@ -21,8 +21,8 @@ fn time_ends_a_guest_whatever_it_is_doing() {
 #[test]
 fn a_limit_ends_the_guest_with_its_name() {
     let stand = Stand::new();
-    let memory = "124 limit: limit `memory` reached: 1048576 bytes";
-    let output = "124 limit: limit `output` reached: 1048576 bytes";
+    let memory = "124 limit: limit `memory` reached: 1MiB";
+    let output = "124 limit: limit `output` reached: 1MiB";
     let tables = "124 limit: limit `tables` reached: 4000000 elements";
     let stack = "134 trap: the module trapped: call stack exhausted";
     for (wasm, options, expected) in [

@@ -70,6 +70,11 @@ fn a_secret_that_was_not_given_ends_the_step_and_says_how_to_give_it() -> Result
     let why = "--secret TOKEN: the environment has no such variable";
     ensure!(ran.status != 0 && ran.complained.contains(why), "{ran:?}");
 
+    let ran = laptop.run(&["run", "--secret", &format!("TOKEN={VALUE}")])?;
+    let why = "--secret takes a name alone, `--secret TOKEN`";
+    ensure!(ran.status != 0 && ran.complained.contains(why), "{ran:?}");
+    ensure!(!ran.complained.contains(VALUE), "{ran:?}");
+
     laptop.repository.write("../secrets", VALUE)?;
     let ran = laptop.run(&["run", "--secrets", "../secrets"])?;
     let why = "line 1 is not NAME=VALUE";

@@ -7,6 +7,9 @@ use crate::{codes, on_main};
 const HABITS: &[(&str, &str, &str)] = &[
     ("pipelines:\n  default:\n    - step:\n      name: a\n      script: [x]\n", "indent-slip 4", "two blanks more"),
     ("clone:\n  debth: 5\npipelines: {default: [{step: {script: [x]}}]}\n", "unknown-key 2", "did you mean `depth`?"),
+    ("pipelines: {default: [{step: {nmae: a, script: [x]}}]}\n", "unknown-key 1", "did you mean `name`?"),
+    ("pipelines: {default: [{step: {wasm: {module: ./a, grants: {raed: [b]}}}}]}\n", "unknown-key 1", "did you mean `read`?"),
+    ("pipelines: {default: [{step: {wasm: {module: ./a, limits: {cpu: 1}}}}]}\n", "unknown-key 1", "its keys are `memory`, `time`, `output`, `disk`"),
     ("image: a\nimage: b\npipelines: {default: [{step: {script: [x]}}]}\n", "duplicate-key 2", "the first is in line 1"),
     ("pipelines:\n  default:\n    - step:\n        script:\n          -\n", "empty-script-line 5", "remove it"),
     ("pipelines:\n  branches:\n    *-fix:\n      - step: {script: [x]}\n", "unquoted-glob 3", "write `'*-fix':`"),

@@ -202,6 +202,15 @@ fn a_condition_counts_as_met_while_the_changed_files_are_unknown() {
           changesets: {includePaths: [src/**]}
 ";
     assert_eq!(codes(source.as_bytes()), ["Warning condition-unknown 6"]);
+    // The remark is about the line as a whole, so all of its text is marked.
+    let remarks = resolve(source.as_bytes(), &branch("main"), ChangedFiles::Unknown).diagnostics;
+    let shown = remarks[0].render(source.as_bytes(), "a.yml");
+    let marked = format!(
+        "  | {}{}\n",
+        " ".repeat(10),
+        "^".repeat("changesets: {includePaths: [src/**]}".len())
+    );
+    assert!(shown.ends_with(&marked), "{shown}");
     assert!(!plan(source).contains("skipped"));
 }
 

@@ -127,7 +127,7 @@ pub(super) fn run(args: &ExplainArgs, environment: &Environment) -> anyhow::Resu
         Format::Human => {
             let (selected, trust) = (printable(&plan.selected), name_of(trust));
             writeln!(output, "{name}: {selected}, as {trust}")?;
-            writeln!(output, "under the ceiling of {}", origin(&config))?;
+            writeln!(output, "under the ceiling {}", origin(&config))?;
             let paint = Paint::of_stdout(environment);
             for step in &steps {
                 human(step, paint, &mut output)?;

@@ -41,7 +41,7 @@ fn human(
     paint: Paint,
     output: &mut impl Write,
 ) -> io::Result<()> {
-    writeln!(output, "The ceiling of {}", origin(config))?;
+    writeln!(output, "The ceiling {}", origin(config))?;
     for trust in levels {
         let builds = paint.put(Ink::Bold, &format!("{} builds", name_of(*trust)));
         writeln!(output, "\n{builds}")?;

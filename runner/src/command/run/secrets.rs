@@ -49,6 +49,13 @@ impl SecretArgs {
         }
         for name in &self.secret {
             let shown = printable(name);
+            if let Some((name, _)) = name.split_once('=') {
+                // The value is not said again: it was seen by too many as it is.
+                bail!(
+                    "--secret takes a name alone, `--secret {}`; its value is what the environment holds",
+                    printable(name)
+                );
+            }
             let value = environment.variable(name).with_context(|| {
                 format!("--secret {shown}: the environment has no such variable")
             })?;
