@@ -31,6 +31,13 @@ pub struct SecretGrants {
     pub files: Secrets,
 }
 
+impl SecretGrants {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.variables.is_empty() && self.files.is_empty()
+    }
+}
+
 /// Why there is no secret.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretFault {

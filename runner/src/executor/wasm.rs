@@ -42,7 +42,7 @@ use crate::executor::repeat::{GuestClock, GuestRandom};
 use crate::executor::{Asked, AskedLimits, Executor, ExecutorError, StepRun, WasmWork, Work};
 use crate::first_party;
 use crate::grant::{Access, Grants, Refusal, Wanted};
-use crate::log::LogSink;
+use crate::log::{LogSink, say};
 use crate::process::Launcher;
 use crate::receipt::isolation::{Demand, Isolation};
 use crate::receipt::{EndedBy, GrantRecord, Observer, Receipt};
@@ -351,9 +351,19 @@ impl Executor for WasmExecutor {
             isolation: bounds.isolation,
             cancel,
         };
-        self.run_guest(guest, log).await
+        let was_granted_nothing =
+            guest.grants.paths.is_empty() && guest.net.is_empty() && guest.secrets.is_empty();
+        let receipt = self.run_guest(guest, log).await?;
+        if was_granted_nothing && matches!(receipt.ended_by, EndedBy::Exit(1..)) {
+            say(log, GRANTED_NOTHING).await;
+        }
+        Ok(receipt)
     }
 }
+
+/// What the log of a step says that failed and may only have lacked a grant.
+const GRANTED_NOTHING: &str =
+    "it was granted no file, host or secret; `grants` in its `wasm` block would name them";
 
 fn origin(asked: &Asked) -> Result<NetGrant, ExecutorError> {
     let Asked { what, line } = asked;

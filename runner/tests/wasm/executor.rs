@@ -353,3 +353,23 @@ async fn no_two_steps_draw_the_same_random_numbers() {
     assert_eq!(drawn.len(), STEPS);
     assert!(drawn.iter().all(|bytes| bytes.len() == 32));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_fails_is_told_that_it_was_granted_nothing() {
+    let stand = stand();
+    let hint = "it was granted no file, host or secret";
+    stand.run(work(guests::nothing())).await.unwrap();
+    assert!(!stand.log.text().contains(hint), "it passed");
+    std::fs::create_dir(stand.path("src")).unwrap();
+    let granted = WasmWork {
+        read: asked("src"),
+        ..work(guests::exit(3))
+    };
+    stand.run(granted).await.unwrap();
+    assert!(
+        !stand.log.text().contains(hint),
+        "it was granted a directory"
+    );
+    stand.run(work(guests::exit(3))).await.unwrap();
+    assert!(stand.log.text().contains(hint), "{}", stand.log.text());
+}
